@@ -1,0 +1,1 @@
+"""An active-learning labeling service."""

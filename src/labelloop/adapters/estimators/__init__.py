@@ -1,0 +1,1 @@
+"""Classifiers of scikit-learn, torch and modAL behind one port."""

@@ -1,0 +1,1 @@
+"""Turning items into rows of numbers, kept in files by shard."""

@@ -1,0 +1,1 @@
+"""Messages to workers over rq, with an allow-list."""

@@ -1,0 +1,1 @@
+"""One verb per file; each takes the ports and does one transaction."""

@@ -1,0 +1,512 @@
+"""Everything the loop asks of the world, on one page. Adapters name the port they implement.
+
+The store is one database behind several narrow ports; each call is one transaction. Times are aware UTC datetimes.
+Projects are named by their `name`; asking for an unknown one raises UnknownProject everywhere.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+from labelloop.domain.states import JobKind, Lane, ModelState, ProjectState, Role
+from labelloop.domain.types import (
+    Answer,
+    Ballot,
+    Candidate,
+    Identity,
+    IngestReport,
+    Item,
+    ItemNumber,
+    Job,
+    JobId,
+    Json,
+    Lease,
+    LeaseId,
+    LeaseOutcome,
+    Model,
+    ModelNumber,
+    NewItem,
+    PoolCounts,
+    ProjectRow,
+    Query,
+    Round,
+    RoundNumber,
+    SlotState,
+    Subject,
+    TrainingSet,
+    Verdict,
+)
+from labelloop.maths.arrays import Floats, Ints, Matrix
+from labelloop.projects import ModelSpec, Project
+
+
+class Clock(Protocol):
+    """Time comes in here."""
+
+    def now(self) -> datetime:
+        """The time, aware, UTC."""
+        ...
+
+
+# --- the store -----------------------------------------------------------------------------------------------
+
+
+class Projects(Protocol):
+    """Project files and what is known of each beside its file."""
+
+    def create(self, project: Project, now: datetime) -> None:
+        """Keep a new project. The same file again is no error; another one under the name raises ProjectExists."""
+        ...
+
+    def get(self, name: str) -> Project: ...
+
+    def row(self, name: str) -> ProjectRow: ...
+
+    def names(self) -> list[str]: ...
+
+    def set_state(self, name: str, state: ProjectState) -> None: ...
+
+    def fix_audit(self, name: str, threshold: int) -> int:
+        """Set the audit threshold once; later calls change nothing. Returns the one in force."""
+        ...
+
+
+class Pool(Protocol):
+    """The items of a project and their labels."""
+
+    def add(self, name: str, items: Sequence[NewItem], now: datetime) -> IngestReport:
+        """Take items in, in order, numbered onward.
+
+        A known key is a duplicate and changes nothing. A new key with the data of a known item is kept, RETIRED, with
+        `duplicate_of`, and counted as a duplicate. An item with a label goes straight to RESOLVED (source import).
+        The pool version grows when anything was added. `invalid` of the report is empty: checks come before.
+        """
+        ...
+
+    def items(self, name: str, numbers: Sequence[ItemNumber]) -> list[Item]:
+        """The items of these numbers, in the order asked; unknown numbers are left out."""
+        ...
+
+    def span(self, name: str, start: int, stop: int) -> list[Item]:
+        """Items with start ≤ number < stop, by number: a shard, for the features."""
+        ...
+
+    def waiting(self, name: str) -> Ints:
+        """Numbers (ascending, int64) of POOLED items that have neither a counted vote nor a live lease."""
+        ...
+
+    def labeled(self, name: str) -> tuple[Ints, list[str], Ints]:
+        """Numbers (ascending), labels and sources of RESOLVED items that have a label: source 1 is import, else 0."""
+        ...
+
+    def counts(self, name: str) -> PoolCounts: ...
+
+    def find(self, name: str, key: str) -> Item | None: ...
+
+
+class Ledger(Protocol):
+    """Who holds what and what they answered: the truth about dispatch. Vote caps are database constraints."""
+
+    def grant(
+        self,
+        name: str,
+        annotator: Subject,
+        candidates: Sequence[Candidate],
+        *,
+        now: datetime,
+        expires_at: datetime,
+        most: int,
+        budget: int | None = None,
+    ) -> list[Lease]:
+        """Lease those candidates that the constraints allow; the rest is refused silently.
+
+        Refused: items no longer open, without a free slot, or that this annotator holds, answered or skipped. `most`
+        bounds the annotator's open leases, `budget` counted votes plus live leases of the project. Each lease is
+        written with the serving round's model, strategy, score, planned rank, lane and selection probability.
+        """
+        ...
+
+    def submit(
+        self,
+        name: str,
+        annotator: Subject,
+        answers: Sequence[Answer | LeaseOutcome],
+        *,
+        now: datetime,
+        role: Role,
+        idempotency: tuple[str, str] | None = None,
+    ) -> tuple[list[LeaseOutcome], bool]:
+        """Record answers in one transaction; durable when it returns. One outcome each, in order.
+
+        A LeaseOutcome among the answers was already rejected by the caller and is passed through, so that the stored
+        reply of an Idempotency-Key is whole. ACCEPTED: the lease was alive. LATE: expired, but a slot was free: counted
+        all the same. SURPLUS: kept, not counted. DUPLICATE: this annotator's answer to this item is already here.
+        REJECTED: an unknown or foreign lease. `idempotency` is (key, digest of the body): a key seen before replays
+        the stored reply (second value True) or raises IdempotencyMismatch when the digest differs.
+        """
+        ...
+
+    def renew(
+        self, name: str, annotator: Subject, leases: Sequence[LeaseId], *, now: datetime, expires_at: datetime
+    ) -> list[LeaseOutcome]: ...
+
+    def close(
+        self, name: str, annotator: Subject, leases: Sequence[LeaseId], *, now: datetime, skip: bool
+    ) -> list[LeaseOutcome]:
+        """Give leases back: released (may be served to anyone again) or skipped (never again to this annotator)."""
+        ...
+
+    def expire(self, name: str, now: datetime) -> int:
+        """Mark leases whose time is over as expired, so that their slots are free. Returns how many."""
+        ...
+
+    def slots(self, name: str, numbers: Sequence[ItemNumber] | None = None) -> list[SlotState]:
+        """State of open (POOLED) items that have any assignment, or of the given ones: what Redis is rebuilt from."""
+        ...
+
+    def history(self, name: str, item: ItemNumber) -> Mapping[str, Json]:
+        """Every dispatch, annotation and consensus of one item: {"dispatches", "annotations", "consensus"} lists."""
+        ...
+
+
+class Verdicts(Protocol):
+    """Ballots that wait for a verdict, and the verdicts."""
+
+    def pending(self, name: str, limit: int) -> list[Ballot]:
+        """POOLED or DISPUTED items with a counted vote that no verdict has seen, and at least `needed` votes
+        (one vote suffices when it is a reviewer's).
+        """
+        ...
+
+    def settle(self, name: str, verdicts: Sequence[Verdict], now: datetime) -> int:
+        """Apply verdicts in one transaction; one that was overtaken is left out. Returns how many took effect."""
+        ...
+
+    def disputed(self, name: str) -> list[ItemNumber]: ...
+
+    def annotators(self, name: str) -> list[Mapping[str, Json]]:
+        """Per annotator: {"annotator", "accepted", "late", "surplus", "skipped", "open", "seconds", "agreed"}."""
+        ...
+
+    def export(self, name: str) -> Iterator[Mapping[str, Json]]:
+        """Every resolved item with its label and provenance, by number; streamed."""
+        ...
+
+
+class Rounds(Protocol):
+    """Planned rankings."""
+
+    def save(  # noqa: PLR0913 - the facts of a round, all needed, all keyword
+        self,
+        name: str,
+        queries: Sequence[Query],
+        *,
+        strategy: str,
+        seed: int,
+        model: ModelNumber | None,
+        pool_version: int,
+        stats: Mapping[str, Json],
+        now: datetime,
+    ) -> Round | None:
+        """Keep a round and make it the serving one, unless the champion is no longer `model`: then None."""
+        ...
+
+    def serving(self, name: str) -> Round | None: ...
+
+    def queries(self, name: str, number: RoundNumber) -> list[Query]:
+        """Its queries of items that are still POOLED, by lane and rank."""
+        ...
+
+    def recent(self, name: str, limit: int) -> list[Round]: ...
+
+
+class Models(Protocol):
+    """The registry: training sets and models."""
+
+    def keep_training_set(self, name: str, training_set: TrainingSet, now: datetime) -> None:
+        """Keep it under its digest; again is no error."""
+        ...
+
+    def training_set(self, name: str, digest: str) -> TrainingSet: ...
+
+    def add(self, name: str, model: Model, job: JobId) -> ModelNumber:
+        """Register a model (its `number` is ignored) once per job: again gives the number it already has."""
+        ...
+
+    def get(self, name: str, number: ModelNumber) -> Model: ...
+
+    def all(self, name: str) -> list[Model]:
+        """By number, ascending."""
+        ...
+
+    def of_job(self, name: str, job: JobId) -> Model | None: ...
+
+    def decide(
+        self,
+        name: str,
+        number: ModelNumber,
+        state: ModelState,
+        *,
+        reason: str,
+        now: datetime,
+        champion: ModelNumber | None,
+    ) -> bool:
+        """Set the state of a model. CHAMPION retires the old champion and asks for a plan job, in one transaction.
+
+        `champion` is the one the decision was made against; when it has changed since, nothing happens: False.
+        """
+        ...
+
+
+class Jobs(Protocol):
+    """Wishes, kept in SQL until they are fulfilled."""
+
+    def ask(self, name: str, kind: JobKind, due_key: str, *, reason: str, now: datetime) -> tuple[Job, bool]:
+        """Ask for a job once per (project, kind, due_key). Second value: whether it is new."""
+        ...
+
+    def claim(self, job: JobId, attempt: int, now: datetime) -> Job | None:
+        """Start attempt `attempt`; None when that attempt was claimed before or the job has ended."""
+        ...
+
+    def beat(self, job: JobId, attempt: int, *, now: datetime, progress: float, message: str) -> bool:
+        """Say that it lives and how far it is. False: another attempt has taken over, stop."""
+        ...
+
+    def finish(
+        self,
+        job: JobId,
+        attempt: int,
+        *,
+        now: datetime,
+        result: Mapping[str, Json] | None,
+        problem: Mapping[str, Json] | None,
+    ) -> bool:
+        """End it: DONE with a result, or FAILED with a problem."""
+        ...
+
+    def get(self, job: JobId) -> Job: ...
+
+    def unfinished(self, name: str, silent_before: datetime) -> list[Job]:
+        """Jobs to hand to a worker: DUE ones, and RUNNING ones last heard of before that time (their attempt + 1)."""
+        ...
+
+    def recent(self, name: str, kind: JobKind, limit: int) -> list[Job]:
+        """Newest first."""
+        ...
+
+
+class Keys(Protocol):
+    """API keys, known by their HMAC only."""
+
+    def create(self, identity: Identity, digest: str, now: datetime) -> None: ...
+
+    def find(self, digest: str) -> Identity | None: ...
+
+    def revoke(self, digest: str, now: datetime) -> bool: ...
+
+
+# --- order and messages ----------------------------------------------------------------------------------------
+
+
+class Queue(Protocol):
+    """The order of what is served next, in Redis: fast, and rebuildable from SQL at any time."""
+
+    def load(
+        self,
+        name: str,
+        version: RoundNumber,
+        lanes: Mapping[Lane, Sequence[Query]],
+        slots: Sequence[SlotState],
+        shares: Mapping[Lane, float],
+    ) -> None:
+        """Build the order of a round beside the serving one and swap it in at once. Older versions are ignored.
+
+        Items with `slots` are taken with their votes, live leases and exclusions as SQL knows them.
+        """
+        ...
+
+    def propose(
+        self, name: str, annotator: Subject, count: int, *, expires_at: datetime, review: bool = False
+    ) -> list[Candidate]:
+        """Take up to `count` candidates for this annotator, by the lanes' shares, and note their leases.
+
+        Started items (with open slots) come first within their lane. With `review` only disputed items are served.
+        """
+        ...
+
+    def drop(self, name: str, annotator: Subject, states: Sequence[SlotState]) -> None:
+        """SQL refused these candidates: forget their leases and take their state from SQL."""
+        ...
+
+    def done(self, name: str, annotator: Subject, items: Sequence[ItemNumber]) -> None:
+        """Counted answers are committed: the lease is over and the slot is used up (also when it came late)."""
+        ...
+
+    def put_back(self, name: str, annotator: Subject, items: Sequence[ItemNumber], *, skip: bool) -> None:
+        """Leases were released or skipped."""
+        ...
+
+    def sync(self, name: str, states: Sequence[SlotState], disputed: Sequence[ItemNumber]) -> int:
+        """Set what differs from SQL, by compare-and-set; returns how many differed."""
+        ...
+
+    def renew(self, name: str, annotator: Subject, items: Sequence[ItemNumber], expires_at: datetime) -> None: ...
+
+
+class QueueHealth(Protocol):
+    """What the steward and the metrics ask of the queue."""
+
+    def serving(self, name: str) -> RoundNumber | None:
+        """The version that is served; None when Redis lost it."""
+        ...
+
+    def depth(self, name: str) -> Mapping[Lane, int]:
+        """Waiting queries per lane."""
+        ...
+
+    def reap(self, name: str, now: datetime) -> int:
+        """Put back leases whose time is over. Returns how many."""
+        ...
+
+    def forget(self, name: str) -> None: ...
+
+    def ping(self) -> bool: ...
+
+
+class Bus(Protocol):
+    """Messages to workers: ids only."""
+
+    def send(self, job: Job) -> None:
+        """Hand this attempt of a job to the worker of its kind; again is no error."""
+        ...
+
+    def nudge(self, name: str) -> None:
+        """Tell the steward that a project has something to settle. Cheap; may be dropped."""
+        ...
+
+
+# --- features and models -----------------------------------------------------------------------------------------
+
+
+class FeatureStore(Protocol):
+    """Features in files, one per shard, computed once."""
+
+    def ensure(self, project: Project, shard: int, items: Sequence[Item]) -> None:
+        """Compute the features of a shard whose rows are `items`, unless they are there. The first call fits.
+
+        Raises:
+            InvalidFeatures: names the item's key and field, and what to do.
+        """
+        ...
+
+    def rows(self, project: Project, shard: int) -> int:
+        """Rows of this shard that are computed; 0 when none."""
+        ...
+
+    def shard(self, project: Project, shard: int) -> Matrix:
+        """The rows of one shard, memory-mapped."""
+        ...
+
+    def take(self, project: Project, numbers: Ints) -> Matrix:
+        """The rows of these items, in the order asked, from any shard."""
+        ...
+
+
+class ScoreFiles(Protocol):
+    """Columns of numbers beside the features: what a model said of a shard."""
+
+    def write(self, project: Project, name: str, shard: int, columns: Mapping[str, Any]) -> None:
+        """Keep arrays (n, …) of a shard under a name such as `model-3`; atomic."""
+        ...
+
+    def read(self, project: Project, name: str, shard: int) -> Mapping[str, Any] | None:
+        """Memory-mapped, or None."""
+        ...
+
+    def discard(self, project: Project, keep: Iterable[str]) -> None:
+        """Delete all columns but those of these names."""
+        ...
+
+
+class Classifier(Protocol):
+    """A fitted model. Columns of what it returns follow `classes`: codes into the project's classes, ascending."""
+
+    classes: Ints
+
+    def probabilities(self, features: Matrix) -> Floats:
+        """(n, len(classes)), rows sum to 1."""
+        ...
+
+    def committee(self, features: Matrix) -> Floats | None:
+        """(members, n, len(classes)), or None for a model of one voice."""
+        ...
+
+
+class Estimators(Protocol):
+    """Fits, saves and loads classifiers of every model kind."""
+
+    def fit(
+        self, spec: ModelSpec, features: Matrix, codes: Ints, *, shape: tuple[int, ...] | None, seed: int
+    ) -> Classifier:
+        """Fit on rows with class codes. `shape` is that of one item's pixels, for convolutions.
+
+        Raises:
+            CannotTrain: fewer than two classes, or the estimator failed; says why.
+        """
+        ...
+
+    def dump(self, classifier: Classifier) -> bytes:
+        """Without pickle."""
+        ...
+
+    def restore(self, blob: bytes) -> Classifier:
+        """Raises:
+        BadArtifact: not one of ours, damaged, or of another version.
+        """
+        ...
+
+
+class Artifacts(Protocol):
+    """Immutable bytes by their SHA-256."""
+
+    def put(self, blob: bytes) -> str: ...
+
+    def get(self, digest: str) -> bytes:
+        """Raises:
+        BadArtifact: missing, or its bytes do not match.
+        """
+        ...
+
+
+class Lock(Protocol):
+    """One holder at a time across processes and hosts."""
+
+    def hold(self, name: str, seconds: float) -> AbstractContextManager[bool]:
+        """Enter with True when the lock is ours."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ports:
+    """All ports in one hand: what `wiring.build` makes and every verb of the loop takes first."""
+
+    clock: Clock
+    projects: Projects
+    pool: Pool
+    ledger: Ledger
+    verdicts: Verdicts
+    rounds: Rounds
+    models: Models
+    jobs: Jobs
+    keys: Keys
+    queue: Queue
+    queue_health: QueueHealth
+    bus: Bus
+    features: FeatureStore
+    scores: ScoreFiles
+    estimators: Estimators
+    artifacts: Artifacts
+    lock: Lock

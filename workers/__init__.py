@@ -1,0 +1,1 @@
+"""Processes: which queue, which worker class, which signals, what stays warm. Everything else is labelloop's."""
