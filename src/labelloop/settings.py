@@ -4,6 +4,7 @@ Everything that belongs to one labeling problem is in its project file instead.
 """
 
 import os
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from secrets import token_hex
@@ -60,13 +61,13 @@ class Settings(BaseSettings):
             return self.secret.encode()
         path = self.home / "secret"
         self.home.mkdir(parents=True, exist_ok=True)
-        try:
-            with path.open("x", opener=_private) as file:
+        if not path.exists():
+            # Written whole before it gets its name, and a name is given once: of two processes that start together
+            # both read the same.
+            draft = path.with_name(f"secret.{os.getpid()}")
+            with os.fdopen(os.open(draft, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w") as file:
                 file.write(token_hex(32))
-        except FileExistsError:
-            pass
+            with suppress(FileExistsError):
+                path.hardlink_to(draft)
+            draft.unlink()
         return path.read_text().encode()
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, mode=0o600)
