@@ -1,0 +1,100 @@
+"""Projects: create, list, look at, pause and resume; and who has answered what."""
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.concurrency import run_in_threadpool
+from starlette.responses import Response
+
+from labelloop import projects, schema
+from labelloop.api import answers, bodies
+from labelloop.api.access import Annotator, Engineer, Reviewer, cover
+from labelloop.api.context import Use
+from labelloop.domain.states import ProjectState
+from labelloop.domain.types import Identity
+from labelloop.loop import report
+from labelloop.ports import Ports
+
+router = APIRouter(prefix="/v1/projects", tags=["projects"])
+
+
+@router.post("", operation_id="create_project", status_code=201, openapi_extra=bodies.described(projects.Project))
+async def create_project(request: Request, who: Engineer, use: Use) -> Response:
+    """Create a project from its file as JSON; the same file again changes nothing."""
+    project = projects.parse(await bodies.read_json(request))
+    schema.of(project)  # a labeling configuration that is wrong is refused before it is kept
+    cover(who, project.name)
+    await run_in_threadpool(use.ports.projects.create, project, use.ports.clock.now())
+    return answers.reply({"project": project.name}, 201, {"Location": f"/v1/projects/{project.name}"})
+
+
+@router.get("", operation_id="projects")
+async def list_projects(who: Annotator, use: Use) -> Response:
+    """The projects this key may see."""
+    return answers.reply({"projects": await run_in_threadpool(_seen_by, use.ports, who)})
+
+
+@router.get("/{project}", operation_id="project")
+async def show_project(project: str, _: Annotator, use: Use) -> Response:
+    """How a project stands, and what its items and labels look like."""
+    return answers.reply(await run_in_threadpool(_view, use.ports, project))
+
+
+@router.post("/{project}/pause", operation_id="pause")
+async def pause(project: str, _: Engineer, use: Use) -> Response:
+    """Hand out no more work; answers to open leases are still taken."""
+    return await _set_state(use.ports, project, ProjectState.PAUSED)
+
+
+@router.post("/{project}/resume", operation_id="resume")
+async def resume(project: str, _: Engineer, use: Use) -> Response:
+    """Hand out work again."""
+    return await _set_state(use.ports, project, ProjectState.ACTIVE)
+
+
+@router.get("/{project}/annotators", operation_id="annotators")
+async def annotators(project: str, _: Reviewer, use: Use) -> Response:
+    """What each annotator did."""
+    return answers.reply({"annotators": await run_in_threadpool(_annotators, use.ports, project)})
+
+
+@router.get("/{project}/annotators/me", operation_id="annotator")
+async def annotator(project: str, who: Annotator, use: Use) -> Response:
+    """What the caller did."""
+    rows = await run_in_threadpool(_annotators, use.ports, project)
+    nothing = {"annotator": who.subject, "accepted": 0, "late": 0, "surplus": 0, "skipped": 0, "open": 0}
+    return answers.reply(next((row for row in rows if row["annotator"] == who.subject), nothing))
+
+
+def _seen_by(ports: Ports, who: Identity) -> list[dict[str, Any]]:
+    names = [name for name in ports.projects.names() if who.project in {None, name}]
+    return [
+        {"project": name, "title": ports.projects.get(name).title or name, "state": ports.projects.row(name).state}
+        for name in names
+    ]
+
+
+def _view(ports: Ports, name: str) -> dict[str, Any]:
+    project = ports.projects.get(name)
+    rules = schema.of(project)
+    shown = project.items.field or {"text": "text", "image": "image", "table": None}[project.items.kind]
+    return {
+        **report.status(ports, name),
+        "title": project.title or name,
+        "labels": {"kind": rules.kind, "classes": rules.classes, "instructions": rules.instructions},
+        "items": {
+            "kind": project.items.kind,
+            "field": shown,
+            "maximum": project.features.maximum if project.features.kind == "pixels" else 255.0,
+        },
+    }
+
+
+def _annotators(ports: Ports, name: str) -> list[dict[str, Any]]:
+    ports.projects.get(name)
+    return [dict(row) for row in ports.verdicts.annotators(name)]
+
+
+async def _set_state(ports: Ports, name: str, state: ProjectState) -> Response:
+    await run_in_threadpool(ports.projects.set_state, name, state)
+    return answers.reply({"project": name, "state": state})

@@ -1,0 +1,63 @@
+"""What engineers and schedulers call: rounds, trainings, jobs, models, the learning curve."""
+
+from fastapi import APIRouter
+from fastapi.concurrency import run_in_threadpool
+from starlette.responses import Response
+
+from labelloop.api import answers, bodies
+from labelloop.api.access import Engineer, Reviewer, cover
+from labelloop.api.context import Use
+from labelloop.domain.types import JobId, ModelNumber
+from labelloop.loop import promote as loop_promote
+from labelloop.loop import report, request
+
+router = APIRouter(prefix="/v1", tags=["training"])
+
+
+@router.post("/projects/{project}/rounds", operation_id="plan", status_code=202)
+async def plan(project: str, _: Engineer, use: Use, idempotency_key: bodies.IdempotencyKey = None) -> Response:
+    """Ask for a new ranking."""
+    job = await run_in_threadpool(request.request_round, use.ports, project, key=idempotency_key)
+    return _accepted(job.id)
+
+
+@router.post("/projects/{project}/trainings", operation_id="train", status_code=202)
+async def train(project: str, _: Engineer, use: Use, idempotency_key: bodies.IdempotencyKey = None) -> Response:
+    """Ask for a retrain cycle: train, measure, gate, re-rank."""
+    job = await run_in_threadpool(request.request_training, use.ports, project, key=idempotency_key)
+    return _accepted(job.id)
+
+
+@router.get("/jobs/{job}", operation_id="job")
+async def job(job: str, who: Engineer, use: Use) -> Response:
+    """How a job stands: state, progress, and its result or problem."""
+    found = await run_in_threadpool(use.ports.jobs.get, JobId(job))
+    cover(who, found.project)
+    return answers.reply(answers.job(found))
+
+
+@router.get("/projects/{project}/models", operation_id="models")
+async def models(project: str, _: Reviewer, use: Use) -> Response:
+    """The registry, oldest first."""
+    row = await run_in_threadpool(use.ports.projects.row, project)
+    found = await run_in_threadpool(use.ports.models.all, project)
+    return answers.reply({"champion": row.champion, "models": [answers.model(one) for one in found]})
+
+
+@router.post("/projects/{project}/models/{number}/promote", operation_id="promote")
+async def promote(project: str, number: int, who: Engineer, use: Use) -> Response:
+    """Make a model the champion by hand; an older number rolls back."""
+    found = await run_in_threadpool(
+        loop_promote.promote_by_hand, use.ports, project, ModelNumber(number), by=who.subject
+    )
+    return answers.reply(answers.model(found))
+
+
+@router.get("/projects/{project}/curve", operation_id="curve")
+async def curve(project: str, _: Reviewer, use: Use) -> Response:
+    """The learning curve with intervals."""
+    return answers.reply(await run_in_threadpool(report.curve, use.ports, project))
+
+
+def _accepted(job: JobId) -> Response:
+    return answers.reply({"job": job}, 202, {"Location": f"/v1/jobs/{job}"})
