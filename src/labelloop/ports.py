@@ -158,6 +158,10 @@ class Ledger(Protocol):
         """Give leases back: released (may be served to anyone again) or skipped (never again to this annotator)."""
         ...
 
+    def held(self, name: str, annotator: Subject, now: datetime) -> list[Lease]:
+        """The live leases of an annotator, oldest first."""
+        ...
+
     def expire(self, name: str, now: datetime) -> int:
         """Mark leases whose time is over as expired, so that their slots are free. Returns how many."""
         ...

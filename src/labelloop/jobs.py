@@ -1,0 +1,126 @@
+"""The door for rq: functions that a worker runs, by ids only. Their import paths are on the wire: an API.
+
+A job is a row in SQL; here it is claimed, kept alive by a heartbeat while it runs, and ended with a result or a
+problem. A second run of the same attempt finds it claimed and does nothing.
+"""
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache
+from typing import Any
+
+import structlog
+
+from labelloop import wiring
+from labelloop.domain.errors import LabelloopError, Unavailable
+from labelloop.domain.types import Job, JobId
+from labelloop.loop import plan as planning
+from labelloop.loop import promote as promoting
+from labelloop.loop import tend as tending
+from labelloop.loop import train as training
+from labelloop.loop.featurize import Beat
+from labelloop.ports import Ports
+from labelloop.settings import Settings
+
+HEARTBEAT = 1.0
+"""Seconds between two signs of life of a running job; well below tend.SILENCE."""
+
+log = structlog.get_logger("labelloop.jobs")
+
+
+class Overtaken(Exception):  # noqa: N818 - not an error: another attempt does the work
+    """Another attempt has taken this job over."""
+
+
+def plan(job_id: str, attempt: int) -> None:
+    """Run one attempt of a plan job."""
+
+    def work(ports: Ports, job: Job, beat: Beat) -> Mapping[str, Any]:
+        planned = planning.plan(ports, job.project, beat)
+        return {"round": planned.number if planned else None}
+
+    _run(job_id, attempt, work)
+
+
+def train(job_id: str, attempt: int) -> None:
+    """Run one attempt of a train job: train, then the gate."""
+
+    def work(ports: Ports, job: Job, beat: Beat) -> Mapping[str, Any]:
+        model = training.train(ports, job.project, job.id, beat)
+        beat(0.9, "the gate")
+        model = promoting.promote(ports, job.project, model.number)
+        return {"model": model.number, "state": model.state.value, "reason": model.reason, "labels": model.labels}
+
+    _run(job_id, attempt, work)
+
+
+def tidy(project: str) -> None:
+    """Tend one project now; the steward's own ticks come anyway."""
+    tending.tend(ports(), project, thorough=False)
+
+
+@cache
+def ports() -> Ports:
+    """The ports of this process, wired once."""
+    return wiring.build(Settings())
+
+
+def _run(job_id: str, attempt: int, work: Callable[[Ports, Job, Beat], Mapping[str, Any]]) -> None:
+    hand = ports()
+    job = hand.jobs.claim(JobId(job_id), attempt, hand.clock.now())
+    if job is None:
+        return
+    note = log.bind(job=job_id, attempt=attempt, project=job.project)
+    # Counted before the work: labels that arrive meanwhile belong to the next training.
+    resolved = hand.pool.counts(job.project).resolved
+    result: Mapping[str, Any] | None = None
+    problem: Mapping[str, Any] | None = None
+    try:
+        with _alive(hand, job, attempt) as beat:
+            result = {**work(hand, job, beat), "resolved": resolved}
+    except Overtaken:
+        note.warning("job.overtaken")
+        return
+    except Unavailable as error:
+        note.warning("job.interrupted", reason=error.detail)  # it stays running and silent: the steward repeats it
+        return
+    except LabelloopError as error:
+        problem = {"type": error.slug, "title": type(error).__name__, "detail": error.detail, **error.ids}
+    except Exception as error:  # noqa: BLE001 - whatever it is, the job must end with a reason
+        note.exception("job.crashed")
+        problem = {"type": "crashed", "title": type(error).__name__, "detail": f"{type(error).__name__}: {error}"}
+    if problem is not None:
+        problem = {**problem, "resolved": resolved}
+    hand.jobs.finish(job.id, attempt, now=hand.clock.now(), result=result, problem=problem)
+    note.info("job.finished", result=result, problem=problem)
+    hand.bus.nudge(job.project)
+
+
+@contextmanager
+def _alive(hand: Ports, job: Job, attempt: int) -> Iterator[Beat]:
+    """Beat in the background while the work runs; the yielded beat raises Overtaken when another attempt runs."""
+    state: dict[str, Any] = {"part": 0.0, "what": "started", "ours": True}
+    over = threading.Event()
+
+    def pulse() -> None:
+        while not over.wait(HEARTBEAT):
+            try:
+                state["ours"] = hand.jobs.beat(
+                    job.id, attempt, now=hand.clock.now(), progress=state["part"], message=state["what"]
+                )
+            except LabelloopError:
+                log.warning("job.heartbeat-missed", job=job.id)
+
+    def beat(part: float, what: str) -> None:
+        if not state["ours"]:
+            raise Overtaken
+        state.update(part=part, what=what)
+
+    thread = threading.Thread(target=pulse, name=f"heartbeat-{job.id}", daemon=True)
+    thread.start()
+    try:
+        yield beat
+    finally:
+        over.set()
+        thread.join()

@@ -1,0 +1,107 @@
+"""ingest: items enter the pool, in order, each once; a bad line is reported and the rest goes in."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
+from itertools import islice
+from typing import Any
+
+from labelloop import schema
+from labelloop.domain.types import IngestReport, InvalidLine, NewItem
+from labelloop.ports import Ports
+from labelloop.projects import Project
+
+CHUNK = 2_000
+"""Items per transaction: large enough to be fast, small enough that progress shows and a writer waits little."""
+MAX_KEY = 512
+MAX_REPORTED = 1_000
+"""Bad lines that are reported one by one; the rest is only counted in `received`."""
+
+KNOWN = frozenset({"key", "data", "label", "gold", "metadata"})
+
+
+def read(raw: Any, line: int) -> NewItem | InvalidLine:
+    """One JSON value of the wire, as an item or as what is wrong with it. `line` counts from 1."""
+    if not isinstance(raw, Mapping):
+        return InvalidLine(line=line, error="an item must be an object with `key` and `data`")
+    if unknown := set(raw) - KNOWN:
+        return InvalidLine(line=line, error=f"unknown keys {sorted(unknown)}; an item has: {', '.join(sorted(KNOWN))}")
+    key, data, metadata = raw.get("key"), raw.get("data"), raw.get("metadata") or {}
+    if isinstance(key, int) and not isinstance(key, bool):
+        key = str(key)
+    if not isinstance(key, str) or not 0 < len(key) <= MAX_KEY:
+        return InvalidLine(line=line, error=f"`key` must be text of 1 to {MAX_KEY} characters")
+    if not isinstance(data, Mapping) or not data:
+        return InvalidLine(line=line, error=f"item {key!r}: `data` must be an object with at least one field")
+    if not isinstance(metadata, Mapping):
+        return InvalidLine(line=line, error=f"item {key!r}: `metadata` must be an object")
+    for name in ("label", "gold"):
+        if not (raw.get(name) is None or isinstance(raw[name], str)):
+            return InvalidLine(line=line, error=f"item {key!r}: `{name}` must be the name of a class")
+    return NewItem(key=key, data=data, label=raw.get("label"), gold=raw.get("gold"), metadata=metadata, line=line)
+
+
+def check(project: Project, item: NewItem) -> NewItem | InvalidLine:
+    """An item against its project: labels are in the schema, and the fields that are shown and measured are there."""
+    classes = schema.of(project).classes
+    for kind, label in (("label", item.label), ("gold", item.gold)):
+        if label is not None and label not in classes:
+            return InvalidLine(
+                line=item.line,
+                error=f"item {item.key!r}: {kind} {label!r} is not a class; classes: {', '.join(classes)}",
+            )
+    missing = [name for name in _fields(project) if name not in item.data]
+    if missing:
+        return InvalidLine(
+            line=item.line,
+            error=f"item {item.key!r}: no field {missing[0]!r} in `data`; fields there: {', '.join(sorted(item.data))}",
+        )
+    return item
+
+
+def ingest(
+    ports: Ports,
+    name: str,
+    rows: Iterable[NewItem | InvalidLine],
+    *,
+    progress: Callable[[int], None] | None = None,
+) -> IngestReport:
+    """Take items into the pool of a project, a chunk per transaction.
+
+    Idempotent by key: after a crash, send the same again. `progress` is told how many lines were handled so far.
+
+    Raises:
+        UnknownProject: no such project.
+    """
+    project = ports.projects.get(name)
+    total = IngestReport()
+    for chunk in _chunks(row if isinstance(row, InvalidLine) else check(project, row) for row in rows):
+        good = [row for row in chunk if isinstance(row, NewItem)]
+        bad = tuple(row for row in chunk if isinstance(row, InvalidLine))
+        report = ports.pool.add(name, good, ports.clock.now()) if good else IngestReport()
+        total = replace(
+            total,
+            received=total.received + len(chunk),
+            added=total.added + report.added,
+            duplicates=total.duplicates + report.duplicates,
+            invalid=(total.invalid + bad)[:MAX_REPORTED],
+        )
+        if progress is not None:
+            progress(total.received)
+    if total.added:
+        ports.bus.nudge(name)
+    return total
+
+
+def _fields(project: Project) -> tuple[str, ...]:
+    """The fields without which an item can be neither shown nor measured."""
+    shown = (project.items.field,) if project.items.field else ()
+    features = project.features
+    if features.kind == "columns":
+        return shown + (features.columns or ())
+    return (*shown, features.field)
+
+
+def _chunks(rows: Iterable[NewItem | InvalidLine]) -> Iterator[list[NewItem | InvalidLine]]:
+    waiting = iter(rows)
+    while chunk := list(islice(waiting, CHUNK)):
+        yield chunk

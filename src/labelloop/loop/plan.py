@@ -1,0 +1,258 @@
+"""plan: from scores to the order in which items are asked, lane by lane, kept as a round and swapped into the queue.
+
+`compose` is the pure heart, shared with the simulation: arrays in, a ranking per lane out.
+"""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from labelloop import strategies
+from labelloop.domain.errors import Unavailable
+from labelloop.domain.states import Lane
+from labelloop.domain.types import ItemNumber, Query, Round
+from labelloop.loop.featurize import Beat, featurize, shards
+from labelloop.loop.pool import PoolView, look
+from labelloop.loop.score import ModelEye, ScoredPool, score
+from labelloop.loop.train import load_model
+from labelloop.maths import balance, diversity, selection
+from labelloop.maths.arrays import Floats, Ints
+from labelloop.ports import Ports
+from labelloop.projects import Project
+from labelloop.strategies import Evidence, Need
+
+COLD_SAMPLE = 20_000
+"""Cold start by diversity looks at so many items at most, drawn at random."""
+
+
+class EvidenceSource(Protocol):
+    """Evidence about items by number."""
+
+    def scores(self) -> Floats:
+        """Acquisition scores (n,) of the waiting items, in their order."""
+        ...
+
+    def evidence(self, numbers: Ints, needs: frozenset[Need]) -> Evidence:
+        """What is asked for about these items; without a model only features can be had."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ranked:
+    """One lane's order: numbers (k,), first to ask first, with scores and selection probabilities."""
+
+    numbers: Ints
+    scores: Floats
+    probabilities: Floats
+
+    def __getitem__(self, part: Any) -> "Ranked":
+        return Ranked(numbers=self.numbers[part], scores=self.scores[part], probabilities=self.probabilities[part])
+
+
+def compose(
+    project: Project, view: PoolView, source: EvidenceSource, rng: np.random.Generator, *, cold: bool
+) -> dict[Lane, Ranked]:
+    """The order of every lane with a share, at most `lanes.window` long; no item stands in two lanes.
+
+    `cold` says that no model has looked at the pool yet: the project's cold start orders the informative lane then.
+    """
+    shares = project.lanes.shares()
+    lanes: dict[Lane, Ranked] = {}
+    if Lane.AUDIT in shares:
+        reserve = view.reserve[: project.lanes.window]
+        lanes[Lane.AUDIT] = Ranked(
+            numbers=reserve, scores=np.zeros(len(reserve)), probabilities=np.full(len(reserve), view.reserve_share)
+        )
+    if cold:
+        return {Lane.INFORMATIVE: _cold(project, view, source, rng), **lanes}
+    orders = {}
+    if Lane.INFORMATIVE in shares:
+        orders[Lane.INFORMATIVE] = _informative(project, view, source, rng)
+    if Lane.MINORITY in shares:
+        orders[Lane.MINORITY] = _minority(project, view, source, rng)
+    return {**_part(orders, shares), **lanes}
+
+
+def _cold(project: Project, view: PoolView, source: EvidenceSource, rng: np.random.Generator) -> Ranked:
+    """Before a model: a random order, or first the items nearest to the centres of the pool."""
+    order = rng.permutation(view.waiting)
+    kind = "random" if project.strategy.kind == "random" else project.strategy.cold_start.kind
+    if kind == "diversity" and len(order) > 1:
+        sample = np.sort(order[:COLD_SAMPLE])
+        features = source.evidence(sample, frozenset({Need.FEATURES})).features
+        picked = diversity.k_means_start(features, min(project.retrain.first, len(sample)), rng)
+        first = sample[picked]
+        order = np.concatenate([first, order[~np.isin(order, first)]])
+        return _ranked(order[: project.lanes.window], chance=1.0)
+    return _ranked(order[: project.lanes.window], chance=min(1.0, project.lanes.window / max(1, len(order))))
+
+
+def _informative(project: Project, view: PoolView, source: EvidenceSource, rng: np.random.Generator) -> Ranked:
+    """By acquisition score; the head of it spread out where the project or the strategy asks for that."""
+    scores = source.scores()
+    window = project.lanes.window
+    shortlist = _shortlist(project)
+    order = selection.top(scores, min(max(window, shortlist), len(scores)), rng)
+    if shortlist and len(order):
+        near = order[:shortlist]
+        first = near[_spread(project, source, view.waiting[near], scores[near], rng)]
+        order = np.concatenate([first, order[~np.isin(order, first)]])
+    order = order[:window]
+    chance = min(1.0, window / max(1, len(scores))) if project.strategy.kind == "random" else 1.0
+    return _ranked(view.waiting[order], chance=chance, scores=scores[order])
+
+
+def _batch(project: Project) -> int:
+    """Queries that are chosen together."""
+    return project.strategy.batch or project.retrain.labels or 50
+
+
+def _shortlist(project: Project) -> int:
+    """How many of the best items are looked at together; 0 where the score alone decides."""
+    if project.strategy.kind == "modal":
+        return project.strategy.candidates
+    picks = isinstance(strategies.bind(project.strategy), strategies.Picker)
+    return _batch(project) * project.strategy.shortlist if picks or project.strategy.diversity != "none" else 0
+
+
+def _spread(project: Project, source: EvidenceSource, near: Ints, scores: Floats, rng: np.random.Generator) -> Ints:
+    """Positions in the shortlist `near` of one batch, first to ask first."""
+    strategy, count = strategies.bind(project.strategy), min(_batch(project), len(near))
+    if isinstance(strategy, strategies.Picker):
+        return strategies.checked_pick(strategy, source.evidence(near, strategy.needs), count, rng)
+    features = source.evidence(near, frozenset({Need.FEATURES})).features
+    if project.strategy.diversity == "k_center":
+        return diversity.k_center(features, count, rng, weights=scores - scores.min() + 1e-9)
+    return diversity.cluster_margin(features, scores, count, rng)
+
+
+def _minority(project: Project, view: PoolView, source: EvidenceSource, rng: np.random.Generator) -> Ranked:
+    """By how likely an item helps the classes that the labels are short of; in blocks, so that memory stays flat."""
+    size = project.items.shard_size
+    blocks = [view.waiting[at : at + size] for at in range(0, len(view.waiting), size)]
+    scores = np.concatenate(
+        [np.zeros(0)]
+        + [
+            balance.minority_scores(_probabilities(source, block), view.class_counts).astype(np.float64)
+            for block in blocks
+        ]
+    )
+    order = selection.top(scores, min(project.lanes.window, len(scores)), rng)
+    return _ranked(view.waiting[order], chance=1.0, scores=scores[order])
+
+
+def _probabilities(source: EvidenceSource, numbers: Ints) -> Floats:
+    probabilities = source.evidence(numbers, frozenset({Need.PROBABILITIES})).probabilities
+    assert probabilities is not None  # noqa: S101 - asked for, and a model exists
+    return probabilities
+
+
+def _part(orders: Mapping[Lane, Ranked], shares: Mapping[Lane, float]) -> dict[Lane, Ranked]:
+    """Give an item that stands in two orders to the lane that would serve it first, by place over share."""
+    if len(orders) < 2:
+        return dict(orders)
+    lanes = list(orders)
+    numbers = np.concatenate([orders[lane].numbers for lane in lanes])
+    turn = np.concatenate([np.arange(len(orders[lane].numbers)) / shares[lane] for lane in lanes])
+    owner = np.repeat(np.arange(len(lanes)), [len(orders[lane].numbers) for lane in lanes])
+    by_turn = np.lexsort((turn, numbers))
+    first = np.ones(len(numbers), dtype=bool)
+    first[by_turn[1:]] = numbers[by_turn[1:]] != numbers[by_turn[:-1]]
+    return {lane: orders[lane][first[owner == at]] for at, lane in enumerate(lanes)}
+
+
+def _ranked(numbers: Ints, *, chance: float, scores: Floats | None = None) -> Ranked:
+    if scores is None:
+        scores = np.zeros(len(numbers))
+    return Ranked(numbers=numbers, scores=scores.astype(np.float64), probabilities=np.full(len(numbers), chance))
+
+
+# --- the verb --------------------------------------------------------------------------------------------------
+
+
+def plan(ports: Ports, name: str, beat: Beat) -> Round | None:
+    """Featurize and score what is new, compose the lanes, keep them as a round and swap it into the queue.
+
+    Returns:
+        The round; None when the pool is empty, or the champion changed meanwhile (a plan for the new one is due then).
+
+    Raises:
+        InvalidFeatures: an item that cannot be turned into numbers.
+        BadArtifact: the champion's file is damaged; the message says how to go back to another model.
+    """
+    project, row = ports.projects.get(name), ports.projects.row(name)
+    if not row.items:
+        return None
+    featurize(ports, project, row.items, lambda part, what: beat(0.4 * part, what))
+    pool = look(ports, project, items=row.items)
+    rng = np.random.default_rng(seed := _seed(project, ports.rounds.serving(name)))
+    eye = None
+    if row.champion is not None:
+        model = load_model(ports, project, row.champion)
+        eye = ModelEye(
+            number=row.champion,
+            model=model,
+            strategy=_column(project, seed),
+            seed=seed,
+            class_counts=pool.class_counts,
+        )
+        strategy, every = strategies.bind(project.strategy), shards(project, row.items)
+        for shard in every:
+            beat(0.4 + 0.4 * shard / len(every), f"scores of shard {shard}")
+            score(ports, project, shard, strategy=strategy, eye=eye)
+    beat(0.8, "composing the lanes")
+    source = ScoredPool(ports, project, eye, pool.waiting)
+    lanes = compose(project, pool, source, rng, cold=eye is None)
+    queries = to_queries(lanes, needed=project.votes.needed)
+    kept = ports.rounds.save(
+        name,
+        queries,
+        strategy=project.strategy.kind if eye else f"cold start: {project.strategy.cold_start.kind}",
+        seed=seed,
+        model=row.champion,
+        pool_version=row.pool_version,
+        stats={"lanes": {lane.value: len(ranked.numbers) for lane, ranked in lanes.items()}},
+        now=ports.clock.now(),
+    )
+    if kept is not None:
+        beat(0.95, "swapping the queue")
+        with suppress(Unavailable):  # the steward sees that Redis serves another round, and loads this one
+            serve(ports, project, kept)
+        if eye is not None:
+            ports.scores.discard(project, [eye.column])
+    return kept
+
+
+def serve(ports: Ports, project: Project, planned: Round) -> None:
+    """Load a round into Redis and swap it in: after planning, and whenever Redis lost it."""
+    name = project.name
+    by_lane: dict[Lane, list[Query]] = {}
+    for query in ports.rounds.queries(name, planned.number):
+        by_lane.setdefault(query.lane, []).append(query)
+    ports.queue.load(name, planned.number, by_lane, ports.ledger.slots(name), project.lanes.shares())
+
+
+def to_queries(lanes: Mapping[Lane, Ranked], *, needed: int) -> list[Query]:
+    """The window of a round as values, bounded by lanes × window."""
+    return [
+        Query(item=ItemNumber(item), lane=lane, rank=rank, score=value, probability=chance, needed=needed)
+        for lane, ranked in lanes.items()
+        for rank, (item, value, chance) in enumerate(
+            zip(ranked.numbers.tolist(), ranked.scores.tolist(), ranked.probabilities.tolist(), strict=True)
+        )
+    ]
+
+
+def _seed(project: Project, serving: Round | None) -> int:
+    """The seed of the next round: of the project and the round's number, so that a rerun gives the same."""
+    sequence = np.random.SeedSequence([project.seed, serving.number + 1 if serving else 1])
+    return int(sequence.generate_state(1)[0])
+
+
+def _column(project: Project, seed: int) -> str:
+    """Scores of `random` change each round; all others depend on the model alone."""
+    kind = project.strategy.kind
+    return f"random-{seed}" if kind == "random" else kind

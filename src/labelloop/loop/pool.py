@@ -1,0 +1,84 @@
+"""The pool of a project as arrays: who waits, who is reserved for the audit, what is labeled.
+
+Not a verb: what plan, train and promote all look at. The audit reserve is drawn by lot from the item numbers alone, so
+that every process agrees on it and it stays uniform while the pool grows.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from labelloop import schema
+from labelloop.domain import policy
+from labelloop.domain.states import Lane
+from labelloop.maths import selection
+from labelloop.maths.arrays import Ints
+from labelloop.ports import Ports
+from labelloop.projects import Project
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolView:
+    """What composing a round may see of the pool.
+
+    waiting: (n,) numbers that may be asked, the audit reserve excluded. reserve: (r,) waiting numbers of the audit
+    reserve, in the order they were drawn. class_counts: (classes,) labels so far, audit left out. labeled: numbers
+    of the training labels. reserve_share: the probability with which an item came into the reserve.
+    """
+
+    waiting: Ints
+    reserve: Ints
+    class_counts: Ints
+    labeled: Ints
+    reserve_share: float = 0.0
+
+
+def look(ports: Ports, project: Project, *, items: int) -> PoolView:
+    """The pool as it is now; fixes the audit threshold at the first look."""
+    threshold = ports.projects.row(project.name).audit_threshold
+    if threshold is None:
+        wanted = policy.audit_threshold(
+            pool=items,
+            share=project.lanes.shares().get(Lane.AUDIT, 0.0),
+            budget=project.stop.budget,
+            items=project.lanes.audit_items,
+        )
+        threshold = ports.projects.fix_audit(project.name, wanted)
+    waiting = ports.pool.waiting(project.name)
+    drawn = draw(project, waiting)
+    reserved = drawn < threshold
+    numbers, codes = training_labels(ports, project, threshold)
+    return PoolView(
+        waiting=waiting[~reserved],
+        reserve=waiting[reserved][np.argsort(drawn[reserved], kind="stable")],
+        class_counts=np.bincount(codes, minlength=len(schema.of(project).classes)),
+        labeled=numbers,
+        reserve_share=threshold / policy.HASH_RANGE,
+    )
+
+
+def draw(project: Project, numbers: Ints) -> Ints:
+    """The number below policy.HASH_RANGE that each item draws, once and for ever: (n,) uint64."""
+    return selection.uniform_hash(project.seed, numbers) >> np.uint64(1)
+
+
+def training_labels(ports: Ports, project: Project, threshold: int) -> tuple[Ints, Ints]:
+    """Numbers and class codes of labels that may be trained on: all but the audit's."""
+    numbers, labels, sources = ports.pool.labeled(project.name)
+    codes = encode(project, labels)
+    keep = (codes >= 0) & ((draw(project, numbers) >= threshold) | (sources == 1))
+    return numbers[keep], codes[keep]
+
+
+def audit_labels(ports: Ports, project: Project, threshold: int) -> tuple[Ints, Ints]:
+    """Numbers and class codes of the audit: drawn by lot, answered by people, never trained on."""
+    numbers, labels, sources = ports.pool.labeled(project.name)
+    codes = encode(project, labels)
+    keep = (codes >= 0) & (draw(project, numbers) < threshold) & (sources == 0)
+    return numbers[keep], codes[keep]
+
+
+def encode(project: Project, labels: list[str]) -> Ints:
+    """Class codes (n,) of labels; -1 for a label that the schema no longer has."""
+    code = {label: at for at, label in enumerate(schema.of(project).classes)}
+    return np.fromiter((code.get(label, -1) for label in labels), dtype=np.int64, count=len(labels))

@@ -1,0 +1,97 @@
+"""What people and programs ask about a project: its state, its learning curve, and why an item was served."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from labelloop import schema
+from labelloop.domain.states import JobKind
+from labelloop.domain.types import ItemNumber, Job, Model, Round
+from labelloop.ports import Ports
+
+RECENT = 10
+
+
+def status(ports: Ports, name: str) -> dict[str, Any]:
+    """Counts by state and lane, champion, budget, last rounds and trainings."""
+    project, row = ports.projects.get(name), ports.projects.row(name)
+    counts = ports.pool.counts(name)
+    rules = schema.of(project)
+    champion = ports.models.get(name, row.champion) if row.champion is not None else None
+    return {
+        "name": name,
+        "title": project.title or name,
+        "state": row.state.value,
+        "labels": {"kind": rules.kind, "classes": list(rules.classes), "instructions": rules.instructions},
+        "items": {
+            "kind": project.items.kind,
+            "field": project.items.field,
+            "counts": {part: getattr(counts, part) for part in counts.__dataclass_fields__},
+            "conserved": counts.conserved,
+        },
+        "lanes": {lane.value: depth for lane, depth in ports.queue_health.depth(name).items()},
+        "budget": {"votes": project.stop.budget, "spent": row.spent},
+        "champion": model_summary(champion) if champion else None,
+        "rounds": [round_summary(one) for one in ports.rounds.recent(name, RECENT)],
+        "trainings": [job_summary(one) for one in ports.jobs.recent(name, JobKind.TRAIN, RECENT)],
+        "lease": {"seconds": project.lease.seconds, "maximum": project.lease.maximum},
+        "created_at": row.created_at.isoformat(),
+    }
+
+
+def curve(ports: Ports, name: str) -> dict[str, Any]:
+    """The learning curve: every model in order, with labels, votes spent, and audit metrics with intervals."""
+    ports.projects.get(name)
+    return {"project": name, "points": [model_summary(model) for model in ports.models.all(name)]}
+
+
+def history(ports: Ports, name: str, item: ItemNumber) -> Mapping[str, Any]:
+    """Every dispatch, annotation and consensus of one item."""
+    return ports.ledger.history(name, item)
+
+
+def model_summary(model: Model) -> dict[str, Any]:
+    """A model as the wire shows it."""
+    return {
+        "number": model.number,
+        "state": model.state.value,
+        "reason": model.reason,
+        "labels": model.labels,
+        "spent": model.spent,
+        "metrics": dict(model.metrics),
+        "training_set": model.training_set,
+        "artifact": model.artifact,
+        "provenance": dict(model.provenance),
+        "created_at": model.created_at.isoformat(),
+    }
+
+
+def round_summary(planned: Round) -> dict[str, Any]:
+    """A round as the wire shows it."""
+    return {
+        "number": planned.number,
+        "strategy": planned.strategy,
+        "seed": planned.seed,
+        "model": planned.model,
+        "pool_version": planned.pool_version,
+        "queries": planned.queries,
+        "stats": dict(planned.stats),
+        "created_at": planned.created_at.isoformat(),
+    }
+
+
+def job_summary(job: Job) -> dict[str, Any]:
+    """A job as the wire shows it."""
+    return {
+        "job": job.id,
+        "project": job.project,
+        "kind": job.kind.value,
+        "reason": job.reason,
+        "state": job.state.value,
+        "attempt": job.attempt,
+        "progress": job.progress,
+        "message": job.message,
+        "result": job.result,
+        "problem": job.problem,
+        "created_at": job.created_at.isoformat(),
+        "finished_at": job.finished_at.isoformat() if job.finished_at else None,
+    }

@@ -1,0 +1,107 @@
+"""score: a model looks at the pool, a shard at a time, and writes what it saw as columns beside the features.
+
+Scores are not rows of the store: they are files, made again at any time. A shard that is already scored by this model
+is not scored again, so a killed job goes on where it stopped.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from labelloop import strategies
+from labelloop.domain.types import ModelNumber
+from labelloop.loop.train import Calibrated
+from labelloop.maths.arrays import Floats, Ints
+from labelloop.ports import Ports
+from labelloop.projects import Project
+from labelloop.strategies import Evidence, Need, Strategy
+
+
+def score(ports: Ports, project: Project, shard: int, *, strategy: Strategy, eye: "ModelEye") -> None:
+    """Score one shard by one model, unless that is done: columns `score` (n,) and `probabilities` (n, classes)."""
+    done = ports.scores.read(project, eye.column, shard)
+    rows = ports.features.rows(project, shard)
+    if done is not None and len(done["score"]) >= rows:
+        return
+    features = ports.features.shard(project, shard)
+    probabilities = eye.model.probabilities(features)
+    evidence = Evidence(
+        rows=rows,
+        probabilities=probabilities,
+        committee=eye.model.committee(features) if Need.COMMITTEE in strategy.needs else None,
+        features=features if Need.FEATURES in strategy.needs else None,
+        class_counts=eye.class_counts,
+    )
+    scores = strategies.checked_score(strategy, evidence, np.random.default_rng([eye.seed, shard]))
+    ports.scores.write(
+        project,
+        eye.column,
+        shard,
+        {"score": scores.astype(np.float32), "probabilities": probabilities.astype(np.float32)},
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelEye:
+    """A model and how it looks at the pool in one round."""
+
+    number: ModelNumber
+    model: Calibrated
+    strategy: str
+    seed: int
+    class_counts: Ints
+
+    @property
+    def column(self) -> str:
+        """Name of its columns. They depend on the strategy and on the model, which is immutable."""
+        return f"model-{self.number}-{self.strategy}"
+
+
+class ScoredPool:
+    """The evidence of a scored pool by item number, read from the columns shard by shard.
+
+    Implements loop.plan.EvidenceSource.
+    """
+
+    def __init__(self, ports: Ports, project: Project, eye: ModelEye | None, waiting: Ints) -> None:
+        self._ports, self._project, self._eye, self._waiting = ports, project, eye, waiting
+
+    def scores(self) -> Floats:
+        """Scores (n,) of the waiting items, in their order."""
+        return self._gather("score", self._waiting)
+
+    def evidence(self, numbers: Ints, needs: frozenset[Need]) -> Evidence:
+        """What is asked for about these items."""
+        eye = self._eye
+        features = None
+        if needs & {Need.FEATURES, Need.COMMITTEE}:
+            features = self._ports.features.take(self._project, numbers)
+        return Evidence(
+            rows=len(numbers),
+            probabilities=self._gather("probabilities", numbers) if eye and Need.PROBABILITIES in needs else None,
+            committee=eye.model.committee(features)
+            if eye and features is not None and Need.COMMITTEE in needs
+            else None,
+            features=features if Need.FEATURES in needs else None,
+            class_counts=eye.class_counts if eye else np.zeros(0, dtype=np.int64),
+        )
+
+    def _gather(self, column: str, numbers: Ints) -> Floats:
+        """Rows of one column for ascending or unordered numbers; each shard is opened once."""
+        if self._eye is None:
+            raise ValueError("no model has looked at this pool")
+        size = self._project.items.shard_size
+        shard_of = numbers // size
+        parts: list[tuple[Ints, Floats]] = []
+        for shard in np.unique(shard_of):
+            columns = self._ports.scores.read(self._project, self._eye.column, int(shard))
+            if columns is None:
+                raise ValueError(f"shard {shard} is not scored")
+            places = np.flatnonzero(shard_of == shard)
+            parts.append((places, np.asarray(columns[column][numbers[places] - shard * size])))
+        if not parts:
+            return np.zeros(0, dtype=np.float32)
+        gathered = np.empty((len(numbers), *parts[0][1].shape[1:]), dtype=parts[0][1].dtype)
+        for places, rows in parts:
+            gathered[places] = rows
+        return gathered
