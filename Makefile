@@ -1,0 +1,62 @@
+# Everything runs from .venv, which `setup` makes and keeps up to date; nothing needs root.
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.installed
+PYTEST_ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo up test check lint types arch pytest format bench docs constraints clean
+
+help: ## List every target
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | awk -F'\t' '{printf "  \033[1m%-13s\033[0m %s\n", $$1, $$2}'
+
+setup: $(STAMP) ## Make .venv and install labelloop with all extras, pinned
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "labelloop needs Python 3.11 or newer; try: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || { echo "no venv module: on Debian and Ubuntu install python3-venv"; exit 1; }
+	@echo "Installing into .venv (a minute or two the first time) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+demo: setup ## Run the whole loop on real data: three annotators, retraining, a report (KEEP=1 leaves it running)
+	@$(BIN)/labelloop demo $(if $(KEEP),--keep) $(DEMO_ARGS)
+
+up: setup ## Start the service with everything it needs and leave it running
+	@$(BIN)/labelloop up
+
+test: check pytest ## Lint, types, import contracts and all tests
+
+check: lint types arch ## The fast half of test
+
+lint: setup ## Style
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+types: setup ## Types
+	@$(BIN)/mypy
+
+arch: setup ## The walls: who may import whom
+	@$(BIN)/lint-imports
+
+pytest: setup ## The tests alone (PYTEST_ARGS="-k name" for some)
+	@$(BIN)/pytest $(PYTEST_ARGS)
+
+format: setup ## Put the code into the house format
+	@$(BIN)/ruff check --fix-only --quiet .
+	@$(BIN)/ruff format .
+
+bench: setup ## All benchmarks; results in benchmarks/results
+	@for name in acquisition pool dispatch simulate; do $(BIN)/python benchmarks/$$name.py || exit 1; done
+
+docs: setup ## Regenerate the reference pages and pictures
+	@$(BIN)/python docs/generate.py
+
+constraints: ## Renew constraints.txt from the newest versions that fit
+	@$(PYTHON) -m venv --clear build/constraints
+	@build/constraints/bin/pip install --quiet 'torch==2.13.0' --editable '.[dev]'
+	@(echo '# Exact versions that `make setup` and CI install; pyproject.toml has the ranges. Renew with `make constraints`.'; build/constraints/bin/pip freeze --exclude-editable | sed 's/+cpu$$//') > constraints.txt
+
+clean: ## Remove what was built; keeps .venv and the data of services
+	@rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache demo src/*.egg-info
+	@find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
