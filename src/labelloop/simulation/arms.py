@@ -4,7 +4,7 @@ Which names of strategies there are is not known here: the project file and the 
 """
 
 from labelloop.domain.errors import InvalidProject
-from labelloop.projects import ColdStart, ModalStrategy, PluginStrategy, Project, parse
+from labelloop.projects import ColdStart, ModalStrategy, PluginStrategy, Project, StrategySpec, parse
 
 RANDOM = "random"
 
@@ -17,11 +17,12 @@ def own_name(project: Project) -> str:
     return spec.function if isinstance(spec, ModalStrategy) else spec.kind
 
 
-def arm(project: Project, strategy: str) -> Project:
+def arm(project: Project, strategy: str, *, first: int, batch: int) -> Project:
     """The project with this strategy, asked without an audit, because the score is measured on the test set.
 
     The project's own strategy keeps its section of the file. Another one gets its defaults and the project's cold
-    start. `random` starts at random and leaves the minority lane out: it is the yardstick.
+    start. `random` starts at random and leaves the minority lane out: it is the yardstick. `first` and `batch`
+    stand for the project's own retrain rules, because a batch is chosen for as many labels as come before a training.
 
     Raises:
         InvalidProject: no strategy has this name; lists the known ones.
@@ -34,10 +35,11 @@ def arm(project: Project, strategy: str) -> Project:
         spec = project.strategy
     else:
         spec = _exchanged(project, strategy, project.strategy.cold_start)
-    return project.model_copy(update={"strategy": spec, "lanes": lanes})
+    retrain = project.retrain.model_copy(update={"first": first, "labels": batch})
+    return project.model_copy(update={"strategy": spec, "lanes": lanes, "retrain": retrain})
 
 
-def _exchanged(project: Project, strategy: str, cold_start: ColdStart) -> object:
+def _exchanged(project: Project, strategy: str, cold_start: ColdStart) -> StrategySpec:
     start = cold_start.model_dump()
     section: dict[str, object] = {"kind": strategy, "cold_start": start}
     if strategy.startswith("modAL."):

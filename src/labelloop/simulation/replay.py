@@ -1,0 +1,208 @@
+"""One replay of the loop: choose, answer, train, score; again until the budget is spent.
+
+Choosing is `loop.plan.compose` and training is `loop.train.fit`, the code that serves people. Here stand only the
+answers, which come from the data set, and the bookkeeping. The labels of the test set are seen by the score alone.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from labelloop import schema, strategies
+from labelloop.domain.errors import CannotTrain
+from labelloop.loop.plan import PoolView, compose
+from labelloop.loop.train import Calibrated, fit
+from labelloop.maths.arrays import Floats, Ints, Matrix
+from labelloop.ports import Estimators
+from labelloop.projects import Project
+from labelloop.simulation.arms import arm
+from labelloop.simulation.data import Data
+from labelloop.simulation.lanes import hand_out
+from labelloop.simulation.results import Curve
+from labelloop.simulation.score import scorer
+from labelloop.strategies import Evidence, Need, Strategy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """How a replay is played: labels in all, in the first batch and in each later one, and wrong answers.
+
+    `noise` is the probability that the answer is another class than the data set's, drawn uniformly.
+    """
+
+    budget: int
+    batch: int
+    first: int
+    noise: float = 0.0
+
+
+class Seen:
+    """The evidence about a pool held in memory. Implements loop.plan.EvidenceSource."""
+
+    def __init__(
+        self,
+        features: Matrix,
+        waiting: Ints,
+        *,
+        strategy: Strategy,
+        model: Calibrated | None,
+        class_counts: Ints,
+        rng: np.random.Generator,
+    ) -> None:
+        self._features, self._waiting, self._strategy = features, waiting, strategy
+        self._model, self._counts, self._rng = model, class_counts, rng
+
+    def scores(self) -> Floats:
+        """Acquisition scores (n,) of the waiting items, in their order."""
+        evidence = self.evidence(self._waiting, self._strategy.needs)
+        return strategies.checked_score(self._strategy, evidence, self._rng)
+
+    def evidence(self, numbers: Ints, needs: frozenset[Need]) -> Evidence:
+        """What is asked for about these items; without a model only features can be had."""
+        rows, model = self._features[numbers], self._model
+        return Evidence(
+            rows=len(numbers),
+            probabilities=model.probabilities(rows) if model and Need.PROBABILITIES in needs else None,
+            committee=model.committee(rows) if model and Need.COMMITTEE in needs else None,
+            features=rows if Need.FEATURES in needs else None,
+            class_counts=self._counts,
+        )
+
+
+def replay(  # noqa: PLR0913 - what is replayed, and on what terms
+    project: Project,
+    data: Data,
+    strategy: str,
+    *,
+    seed: int,
+    terms: Terms,
+    estimators: Estimators,
+    also: Mapping[str, Ints] | None = None,
+    step: Callable[[int], None] | None = None,
+) -> Curve:
+    """Replay one strategy with one seed.
+
+    Args:
+        project: the project as its file has it; it is played as `arms.arm` says.
+        data: the pool and the test set.
+        strategy: name of the strategy.
+        seed: of all that is drawn: cold start, ties, models, noise. The same seed gives the same curve.
+        terms: budget and batches.
+        estimators: fits the models.
+        also: further sets to score after each batch, by name: pool numbers. They are never asked.
+        step: told the number of labels after each batch. Raises to stop.
+
+    Raises:
+        InvalidProject: no strategy has this name.
+    """
+    played = arm(project, strategy, first=terms.first, batch=terms.batch)
+    asking = _Asking(played, data, seed=seed, noise=terms.noise, never=_union(also))
+    measure = _Measure(played, data, also or {})
+    budget = min(terms.budget, asking.left)
+    while len(asking.asked) < budget:
+        size = terms.batch if asking.asked else terms.first
+        if not asking.ask(min(size, budget - len(asking.asked))):
+            break
+        asking.train(estimators)
+        measure.take(len(asking.asked), asking.predict)
+        if step:
+            step(len(asking.asked))
+    return measure.curve(strategy, seed, asking.asked)
+
+
+class _Asking:
+    """The state of one replay: what was asked and answered, and the model that came of it."""
+
+    def __init__(self, project: Project, data: Data, *, seed: int, noise: float, never: Ints) -> None:
+        self._project, self._data, self._noise = project, data, noise
+        self._strategy = strategies.bind(project.strategy)
+        self._rng, self._answers, self._seeds = (
+            np.random.default_rng(part) for part in np.random.SeedSequence([project.seed, seed]).spawn(3)
+        )
+        self._classes = len(schema.of(project).classes)
+        self._open = np.ones(len(data.codes), dtype=bool)
+        self._open[never] = False
+        self._model: Calibrated | None = None
+        self.left = int(self._open.sum())
+        self.asked: list[int] = []
+        self.codes: list[int] = []
+
+    def ask(self, count: int) -> int:
+        """Compose a round and answer the first `count` queries of it. Returns how many there were."""
+        waiting = np.flatnonzero(self._open)
+        counts = np.bincount(self.codes, minlength=self._classes)
+        view = PoolView(
+            waiting=waiting, reserve=waiting[:0], class_counts=counts, labeled=np.array(self.asked, dtype=np.int64)
+        )
+        source = Seen(
+            self._data.features,
+            waiting,
+            strategy=self._strategy,
+            model=self._model,
+            class_counts=counts,
+            rng=self._rng,
+        )
+        lanes = compose(self._project, view, source, self._rng, cold=self._model is None)
+        order = {lane: ranked.numbers for lane, ranked in lanes.items()}
+        handed = hand_out(order, self._project.lanes.shares(), count)
+        for number in handed:
+            self._open[number] = False
+            self.asked.append(number)
+            self.codes.append(self._answer(number))
+        return len(handed)
+
+    def train(self, estimators: Estimators) -> None:
+        """Fit on all answers. Where no model can come of them, the one before goes on serving, as in the loop."""
+        codes = np.array(self.codes, dtype=np.int64)
+        seed = int(self._seeds.integers(2**31))
+        try:
+            self._model = fit(estimators, self._project, self._data.features[self.asked], codes, seed=seed)
+        except CannotTrain:
+            return
+
+    def predict(self, features: Matrix) -> Floats:
+        """Probabilities (n, classes): the model's; before there is one, the class frequencies of the answers."""
+        if self._model is not None:
+            return self._model.probabilities(features)
+        shares = np.bincount(self.codes, minlength=self._classes) / len(self.codes)
+        return np.tile(shares, (features.shape[0], 1))
+
+    def _answer(self, number: int) -> int:
+        truth = int(self._data.codes[number])
+        if self._noise and self._answers.random() < self._noise:
+            return int((truth + self._answers.integers(1, self._classes)) % self._classes)
+        return truth
+
+
+class _Measure:
+    """The scores of a replay, on the test set and on the sets the caller named."""
+
+    def __init__(self, project: Project, data: Data, also: Mapping[str, Ints]) -> None:
+        self._score = scorer(project)
+        self._test = (data.test_features, data.test_codes)
+        self._also = {name: (data.features[numbers], data.codes[numbers]) for name, numbers in also.items()}
+        self._labels: list[int] = []
+        self._scores: list[float] = []
+        self._more: dict[str, list[float]] = {name: [] for name in also}
+
+    def take(self, labels: int, predict: Callable[[Matrix], Floats]) -> None:
+        self._labels.append(labels)
+        self._scores.append(self._score(predict(self._test[0]), self._test[1]))
+        for name, (features, codes) in self._also.items():
+            self._more[name].append(self._score(predict(features), codes) if len(codes) else float("nan"))
+
+    def curve(self, strategy: str, seed: int, asked: list[int]) -> Curve:
+        return Curve(
+            strategy=strategy,
+            seed=seed,
+            labels=tuple(self._labels),
+            scores=tuple(self._scores),
+            asked=tuple(asked),
+            also={name: tuple(scores) for name, scores in self._more.items()},
+        )
+
+
+def _union(also: Mapping[str, Ints] | None) -> Ints:
+    sets = [np.asarray(numbers, dtype=np.int64) for numbers in (also or {}).values()]
+    return np.unique(np.concatenate(sets)) if sets else np.zeros(0, dtype=np.int64)
