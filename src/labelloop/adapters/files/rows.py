@@ -1,0 +1,91 @@
+"""From a row of some file to an item of the wire; where rows come from is the readers' business."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from labelloop.domain.errors import InvalidItems
+from labelloop.domain.types import InvalidLine, NewItem
+from labelloop.loop import ingest
+
+Tell = Callable[[int], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """How to read a file of items.
+
+    label, key, gold: columns that hold these (arrays, in a NumPy archive); a column that is not named stays in `data`.
+    columns: names of the columns of a file without header (CSV and TSV).
+    quoting: whether quotes group a field (CSV and TSV).
+    classes: rename labels: value in the file → class.
+    features: name of the array of items in a NumPy archive.
+    field: the field of `data` that a row of a NumPy array becomes.
+    spread: a row of a NumPy array becomes the fields x0, x1, … instead.
+    """
+
+    label: str | None = None
+    key: str | None = None
+    gold: str | None = None
+    columns: tuple[str, ...] | None = None
+    quoting: bool = True
+    classes: Mapping[str, str] | None = None
+    features: str = "X"
+    field: str = "x"
+    spread: bool = False
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        """The columns asked for by name."""
+        return tuple(name for name in (self.label, self.key, self.gold) if name is not None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One row as its file gave it: `line` is where it stands, `number` which row it is, both from 1."""
+
+    line: int
+    number: int
+    values: Any
+
+
+def require(path: Path, named: Iterable[str], columns: Iterable[str]) -> None:
+    """Check that a file has the columns asked for.
+
+    Raises:
+        InvalidItems: names the missing column and those that are there.
+    """
+    there = list(columns)
+    for name in named:
+        if name not in there:
+            raise InvalidItems(f"{path}: there is no column {name!r}; columns there: {', '.join(map(repr, there))}.")
+
+
+def shape(row: Row, stem: str, options: Options) -> NewItem | InvalidLine:
+    """A row as an item.
+
+    A row that has an object under `data` is in the shape of the wire already; any other is flat: the columns of label,
+    key and gold are taken out, the rest is `data`. A row without a key gets one from its file and its row number, so
+    that reading the file again gives the same keys.
+    """
+    if not isinstance(row.values, Mapping):
+        return InvalidLine(line=row.line, error=f"an item must be an object, not {type(row.values).__name__}")
+    if isinstance(row.values.get("data"), Mapping) and not options.named:
+        wire = dict(row.values)
+        wire.setdefault("key", f"{stem}-{row.number:06d}")
+    else:
+        flat = dict(row.values)
+        if options.key is not None and flat.get(options.key) in (None, ""):
+            return InvalidLine(line=row.line, error=f"no key in the column {options.key!r}")
+        key = f"{stem}-{row.number:06d}" if options.key is None else flat.pop(options.key)
+        wire = {"key": key if isinstance(key, str) else str(key)}
+        for name, column in (("label", options.label), ("gold", options.gold)):
+            value = None if column is None else flat.pop(column, None)
+            if value not in (None, ""):
+                wire[name] = value if isinstance(value, str) else str(value)
+        wire["data"] = flat
+    for name in ("label", "gold"):
+        if options.classes and isinstance(wire.get(name), str):
+            wire[name] = options.classes.get(wire[name], wire[name])
+    return ingest.read(wire, row.line)
