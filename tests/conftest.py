@@ -1,0 +1,48 @@
+"""What all tests share: no test may be skipped in CI, and nothing of the caller's environment leaks in."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+SKIPPED: list[str] = []
+
+
+@pytest.fixture(autouse=True)
+def _own_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A developer's LABELLOOP_ variables must not decide how a test ends; the data sets are the exception."""
+    for name in list(os.environ):
+        if name.startswith("LABELLOOP_") and name != "LABELLOOP_DATA":
+            monkeypatch.delenv(name)
+    yield
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Tests of a GPU are left out where there is none: that is no gap in what CI proves about this machine."""
+    if any(item.get_closest_marker("gpu") for item in items):
+        import torch
+
+        if not torch.cuda.is_available():
+            config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("gpu")])
+            items[:] = [item for item in items if not item.get_closest_marker("gpu")]
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Note what was skipped, for the end."""
+    if report.skipped and not hasattr(report, "wasxfail"):
+        SKIPPED.append(report.nodeid)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """In CI everything that can be installed is installed: a skipped test is a hole."""
+    if os.environ.get("CI") and SKIPPED and session.exitstatus == 0:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: "pytest.TerminalReporter") -> None:
+    """Say which skipped tests failed the run."""
+    if os.environ.get("CI") and SKIPPED:
+        terminalreporter.section("skipped in CI: counted as failures", red=True)
+        for nodeid in SKIPPED:
+            terminalreporter.line(nodeid)

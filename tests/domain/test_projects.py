@@ -1,0 +1,101 @@
+"""Project files: what is read, and how a mistake is answered."""
+
+import json
+
+import pytest
+
+from labelloop import projects
+from labelloop.domain.errors import InvalidProject
+from labelloop.domain.states import Lane
+
+PLAIN = {
+    "name": "demo",
+    "labels": {"kind": "classes", "classes": ["cat", "dog"]},
+    "features": {"kind": "text"},
+}
+
+
+def complaint(**changes):
+    with pytest.raises(InvalidProject) as caught:
+        projects.parse(PLAIN | changes)
+    return caught.value.detail
+
+
+def test_a_plain_project_gets_the_defaults():
+    """Three keys are enough; the rest has defaults that work."""
+    project = projects.parse(PLAIN)
+    assert project.strategy.kind == "margin"
+    assert project.votes.most == 1
+    assert project.lanes.shares() == {Lane.INFORMATIVE: 0.9, Lane.AUDIT: 0.1}
+
+
+@pytest.mark.parametrize(
+    "changes,parts",
+    [
+        ({"lanez": {}}, ["unknown key 'lanez'", "lanes", "votes"]),
+        ({"lanes": {"informativ": 1}}, ["lanes.informativ", "informative", "minority"]),
+        ({"strategy": {"kind": "margn"}}, ["unknown kind 'margn'", "margin", "entropy"]),
+        ({"features": {"kind": "text", "feild": "x"}}, ["feild", "field", "vectorizer"]),
+        ({"features": {}}, ["features", "needs a `kind`"]),
+        ({"votes": {"needed": 3, "cap": 1}}, ["votes.cap (1) is below votes.needed (3)"]),
+        ({"labels": {"kind": "classes", "classes": ["a", "a"]}}, ["twice: a"]),
+        ({"name": "No Spaces"}, ["lower-case"]),
+        ({"retrain": {"schedule": "every day"}}, ["five fields"]),
+        ({"lanes": {"informative": 0, "minority": 0}}, ["share above 0"]),
+        (
+            {"model": {"kind": "modal_committee", "members": [{"estmator": "x"}, {}]}},
+            ["estmator", "estimator", "parameters"],
+        ),
+    ],
+)
+def test_a_mistake_is_named_with_what_is_known_there(changes, parts):
+    """A typo costs labels when it is ignored; the answer names it and the known keys or kinds."""
+    text = complaint(**changes)
+    for part in parts:
+        assert part in text
+
+
+def test_all_mistakes_are_named_at_once():
+    """Nobody wants to fix a file one run at a time."""
+    text = complaint(lanez={}, strategy={"kind": "margn"})
+    assert "lanez" in text
+    assert "margn" in text
+
+
+def test_a_project_survives_json():
+    """The same object comes back from its own JSON."""
+    project = projects.parse(PLAIN | {"votes": {"needed": 3}})
+    assert projects.parse(json.loads(project.model_dump_json())) == project
+
+
+def test_a_file_reads_its_labeling_configuration_from_beside_it(tmp_path):
+    """labels.config may name a file."""
+    (tmp_path / "config.xml").write_text("<View/>")
+    path = tmp_path / "p.toml"
+    path.write_text('name = "p"\n[labels]\nkind = "label_studio"\nconfig = "config.xml"\n[features]\nkind = "text"\n')
+    assert projects.load(path).labels.config == "<View/>"
+
+
+@pytest.mark.parametrize("content,part", [(None, "cannot be read"), ("name = ", "not valid TOML")])
+def test_an_unreadable_file_says_so(tmp_path, content, part):
+    """A missing or broken file is named."""
+    path = tmp_path / "p.toml"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(InvalidProject, match=part):
+        projects.load(path)
+
+
+def test_a_missing_labeling_configuration_is_named(tmp_path):
+    """The path that is not there is in the message."""
+    path = tmp_path / "p.toml"
+    path.write_text('name = "p"\n[labels]\nkind = "label_studio"\nconfig = "gone.xml"\n[features]\nkind = "text"\n')
+    with pytest.raises(InvalidProject, match=r"gone\.xml"):
+        projects.load(path)
+
+
+def test_the_json_schema_describes_every_key():
+    """Editors show what a key means: each property of each section has a description."""
+    definitions = projects.json_schema()["$defs"]
+    assert "Lanes" in definitions
+    assert definitions["Lanes"]["properties"]["window"]["description"]
