@@ -1,0 +1,73 @@
+"""A project file as one frozen object: what to label, with which features, model, strategy, lanes and gates.
+
+The same object comes from TOML (`configs/projects/*.toml`) and from JSON over HTTP. Choices are unions told apart by
+`kind`. An unknown key or kind is answered with the known ones, because a typo that is silently ignored costs labels.
+What a choice *does* is not decided here: see `strategies`, `loop` and the adapters.
+"""
+
+from labelloop.projects.cycle import Promote, Retrain, Stop
+from labelloop.projects.dispatch import Lanes, LeaseRules, Votes
+from labelloop.projects.features import ColumnFeatures, EmbeddingFeatures, Features, PixelFeatures, TextFeatures
+from labelloop.projects.items import ArraySource, BundledSource, Items, Source, TableSource
+from labelloop.projects.labels import ClassLabels, Labels, LabelStudioLabels
+from labelloop.projects.models import (
+    ModalCommittee,
+    ModalLearner,
+    ModelSpec,
+    SklearnModel,
+    TorchCnn,
+    TorchMlp,
+    TorchOptions,
+)
+from labelloop.projects.project import Project
+from labelloop.projects.reading import json_schema, load, parse
+from labelloop.projects.section import Section, Share
+from labelloop.projects.strategy import (
+    BaseStrategy,
+    ColdStart,
+    ModalStrategy,
+    PluginStrategy,
+    ScoreStrategy,
+    StrategySpec,
+)
+
+__all__ = [
+    "ArraySource",
+    "BaseStrategy",
+    "BundledSource",
+    "ClassLabels",
+    "ColdStart",
+    "ColumnFeatures",
+    "EmbeddingFeatures",
+    "Features",
+    "Items",
+    "LabelStudioLabels",
+    "Labels",
+    "Lanes",
+    "LeaseRules",
+    "ModalCommittee",
+    "ModalLearner",
+    "ModalStrategy",
+    "ModelSpec",
+    "PixelFeatures",
+    "PluginStrategy",
+    "Project",
+    "Promote",
+    "Retrain",
+    "ScoreStrategy",
+    "Section",
+    "Share",
+    "SklearnModel",
+    "Source",
+    "Stop",
+    "StrategySpec",
+    "TableSource",
+    "TextFeatures",
+    "TorchCnn",
+    "TorchMlp",
+    "TorchOptions",
+    "Votes",
+    "json_schema",
+    "load",
+    "parse",
+]

@@ -1,0 +1,53 @@
+"""The `retrain`, `promote` and `stop` of a project file: when a model is made, when it serves, when work ends."""
+
+from typing import Literal
+
+from pydantic import Field, field_validator
+
+from labelloop.projects.section import Section
+
+
+class Retrain(Section):
+    """When a training is due. Conditions that are not given never hold."""
+
+    first: int = Field(default=20, ge=2)
+    """Labels before the first training."""
+    labels: int | None = Field(default=50, ge=1)
+    """Labels since the last training was asked for."""
+    every: float | None = Field(default=None, ge=1)
+    """Seconds since the last training was asked for, if labels came in between."""
+    schedule: str | None = None
+    """A cron expression in UTC, such as `0 2 * * *`; fires once per date, if labels came in between."""
+    class_minimum: int | None = Field(default=None, ge=1)
+    """Fires once per class, when it first has so many labels."""
+
+    @field_validator("schedule")
+    @classmethod
+    def _five_fields(cls, schedule: str | None) -> str | None:
+        if schedule is not None and len(schedule.split()) != 5:
+            msg = "a schedule has five fields: minute hour day month weekday, such as `0 2 * * *`"
+            raise ValueError(msg)
+        return schedule
+
+
+class Promote(Section):
+    """The gate between a candidate and the champion, measured on the audit lane."""
+
+    kind: Literal["not_worse", "better", "always"] = "not_worse"
+    """not_worse: refused when the candidate is worse by more than `tolerance` with `confidence`. better: promoted
+    only when it is better with `confidence`."""
+    metric: Literal["accuracy", "macro_f1"] = "accuracy"
+    """What is compared, on the same audit items."""
+    confidence: float = Field(default=0.9, gt=0.5, lt=1)
+    """Of the one-sided bound that decides."""
+    tolerance: float = Field(default=0.0, ge=0, le=1)
+    """How much worse is let pass."""
+    minimum_audit: int = Field(default=20, ge=1)
+    """With fewer audit labels nothing can be said, and a healthy candidate is promoted."""
+
+
+class Stop(Section):
+    """When work ends."""
+
+    budget: int | None = Field(default=None, ge=1)
+    """Counted votes to spend; then no more leases are given."""

@@ -1,0 +1,70 @@
+"""The `lanes`, `votes` and `lease` of a project file: who gets what, how often, for how long."""
+
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from labelloop.domain.states import Lane
+from labelloop.projects.section import Section
+
+
+class Lanes(Section):
+    """Shares of what is handed out; they need not sum to one, only their ratio counts."""
+
+    informative: float = Field(default=0.9, ge=0)
+    """The strategy's order."""
+    minority: float = Field(default=0.0, ge=0)
+    """Classes that the labels are short of."""
+    audit: float = Field(default=0.1, ge=0)
+    """Drawn uniformly, never trained on: the unbiased measure."""
+    audit_items: int | None = Field(default=None, ge=1)
+    """Items reserved for the audit, drawn uniformly. Default: the audit's share of the budget, or 1,000."""
+    window: int = Field(default=5_000, ge=10, le=50_000)
+    """Queries per lane that a round plans and Redis holds."""
+
+    @model_validator(mode="after")
+    def _some(self) -> Self:
+        if self.informative + self.minority <= 0:
+            msg = "give the lane informative or minority a share above 0"
+            raise ValueError(msg)
+        return self
+
+    def shares(self) -> dict[Lane, float]:
+        """Lane → share, scaled to sum to one; lanes without a share are left out."""
+        raw = {Lane.INFORMATIVE: self.informative, Lane.MINORITY: self.minority, Lane.AUDIT: self.audit}
+        total = sum(raw.values())
+        return {lane: share / total for lane, share in raw.items() if share > 0}
+
+
+class Votes(Section):
+    """How many answers an item gets."""
+
+    needed: int = Field(default=1, ge=1, le=15)
+    """Votes asked at first, each from another annotator."""
+    cap: int | None = Field(default=None, ge=1, le=15)
+    """Most votes counted; a tie asks for one more up to here. Default: needed + 2, or 1 where needed is 1."""
+    agreement: float = Field(default=0.5, ge=0, lt=1)
+    """The winning class needs more than this part of the votes."""
+
+    @model_validator(mode="after")
+    def _cap_holds(self) -> Self:
+        if self.cap is not None and self.cap < self.needed:
+            msg = f"votes.cap ({self.cap}) is below votes.needed ({self.needed})"
+            raise ValueError(msg)
+        return self
+
+    @property
+    def most(self) -> int:
+        """The cap in force."""
+        if self.cap is not None:
+            return self.cap
+        return 1 if self.needed == 1 else min(self.needed + 2, 15)
+
+
+class LeaseRules(Section):
+    """How long work is reserved."""
+
+    seconds: float = Field(default=300.0, ge=1, le=86_400)
+    """Time to answer before an item may go to somebody else; renewing starts it anew."""
+    maximum: int = Field(default=200, ge=1, le=10_000)
+    """Open leases one annotator may hold."""

@@ -1,0 +1,49 @@
+"""A project file, whole."""
+
+import re
+
+from pydantic import Field, field_validator
+
+from labelloop.projects.cycle import Promote, Retrain, Stop
+from labelloop.projects.dispatch import Lanes, LeaseRules, Votes
+from labelloop.projects.features import Features
+from labelloop.projects.items import Items, Source
+from labelloop.projects.labels import Labels
+from labelloop.projects.models import ModelSpec, SklearnModel
+from labelloop.projects.section import Section
+from labelloop.projects.strategy import ScoreStrategy, StrategySpec
+
+
+class Project(Section):
+    """One labeling problem, whole."""
+
+    name: str
+    """Lower-case letters, digits, `_` and `-`; it is part of addresses and job ids."""
+    title: str = ""
+    """What people see; the name when empty."""
+    seed: int = Field(default=0, ge=0, lt=2**32)
+    """Everything random in this project follows from it."""
+    labels: Labels
+    """What annotators choose from."""
+    items: Items = Items()
+    source: Source | None = None
+    features: Features
+    """How items become numbers."""
+    model: ModelSpec = SklearnModel()
+    """What is trained. Default: logistic regression."""
+    strategy: StrategySpec = ScoreStrategy()
+    """What is asked first. Default: margin."""
+    lanes: Lanes = Lanes()
+    votes: Votes = Votes()
+    lease: LeaseRules = LeaseRules()
+    retrain: Retrain = Retrain()
+    promote: Promote = Promote()
+    stop: Stop = Stop()
+
+    @field_validator("name")
+    @classmethod
+    def _plain(cls, name: str) -> str:
+        if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,63}", name):
+            msg = "use 1 to 64 lower-case letters, digits, `_` and `-`, beginning with a letter or digit"
+            raise ValueError(msg)
+        return name
