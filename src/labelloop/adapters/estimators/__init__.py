@@ -1,5 +1,5 @@
 """Classifiers of scikit-learn, torch and modAL behind one port."""
 
-from labelloop.adapters.estimators.kit import EstimatorKit
+from labelloop.adapters.estimators.kinds import EstimatorKinds
 
-__all__ = ["EstimatorKit"]
+__all__ = ["EstimatorKinds"]

@@ -37,7 +37,7 @@ class _Kind(Protocol):
     def restore(self, packed: Packed) -> Classifier: ...
 
 
-class EstimatorKit:
+class EstimatorKinds:
     """Fits, saves and loads classifiers of every model kind. Implements ports.Estimators."""
 
     def check(self, spec: ModelSpec) -> None:
@@ -62,7 +62,7 @@ class EstimatorKit:
     def dump(self, classifier: Classifier) -> bytes:
         packed = getattr(classifier, "packed", None)
         if packed is None:
-            msg = f"{type(classifier).__name__} does not come from EstimatorKit; dump the classifier that `fit` gave."
+            msg = f"{type(classifier).__name__} does not come from EstimatorKinds; dump the classifier that `fit` gave."
             raise TypeError(msg)
         return pack(packed())
 
