@@ -1,0 +1,159 @@
+"""The order of the minority lane: rows that bring the classes with too few labels up to their share.
+
+Probabilities should be calibrated before they come here: which row is closest depends on it.
+"""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import numpy as np
+
+from labelloop.maths.acquisition import margin
+from labelloop.maths.arrays import Floats, Ints
+
+_LEAST = 1e-12
+"""Stands for a target share of 0."""
+
+
+def deficit(class_counts: Ints, targets: Floats | None = None, *, planned: int = 0) -> Floats:
+    """How many labels each class lacks for its share.
+
+    Args:
+        class_counts: (classes,) labels so far.
+        targets: (classes,) shares, of any scale; equal shares when not given.
+        planned: labels about to be bought, counted into the total that is shared.
+
+    Returns:
+        (classes,) missing labels, 0 where there are enough.
+
+    Raises:
+        ValueError: the targets do not fit the classes, are negative, or are all 0.
+
+    Example:
+        >>> deficit(np.array([90, 10])).tolist()
+        [0.0, 40.0]
+    """
+    counts = np.asarray(class_counts, dtype=np.float64)
+    lacking: Floats = np.maximum(_shares(len(counts), targets) * (counts.sum() + planned) - counts, 0)
+    return lacking
+
+
+class Claims(NamedTuple):
+    """Per row, (n,) each, all that the minority lane needs of the probabilities: a pool's blocks are put together."""
+
+    predicted: Ints
+    closeness: Floats
+    """Margin, second largest minus largest probability: higher is closer."""
+    rarest: Ints
+    """The likeliest of the classes that have the fewest labels for their target."""
+    posterior: Floats
+    """Its probability."""
+
+    @classmethod
+    def joined(cls, parts: Iterable["Claims"]) -> "Claims":
+        """The claims of blocks, one after the other."""
+        return cls(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+
+
+def claims(probabilities: Floats, class_counts: Ints, *, targets: Floats | None = None) -> Claims:
+    """What each row of a block would bring to the minority lane.
+
+    Args:
+        probabilities: (n, classes), calibrated.
+        class_counts: (classes,) labels so far, audit left out.
+        targets: (classes,) shares to aim at; equal shares when not given.
+
+    Raises:
+        ValueError: shapes do not fit.
+
+    Example:
+        >>> claims(np.array([[0.75, 0.25]]), np.array([30, 2])).rarest.tolist()
+        [1]
+    """
+    if probabilities.ndim != 2 or probabilities.shape[1] != len(class_counts):
+        raise ValueError(f"probabilities {probabilities.shape} do not fit {len(class_counts)} class counts")
+    shares = _shares(len(class_counts), targets)
+    level = np.where(shares > 0, np.asarray(class_counts) / np.maximum(shares, _LEAST), np.inf)
+    rare = np.flatnonzero(level == level.min())
+    likeliest = rare[probabilities[:, rare].argmax(axis=1)]
+    return Claims(
+        predicted=probabilities.argmax(axis=1),
+        closeness=margin(probabilities),
+        rarest=likeliest,
+        posterior=probabilities[np.arange(len(probabilities)), likeliest],
+    )
+
+
+def minority_scores(found: Claims, class_counts: Ints, *, targets: Floats | None = None, unseen: int = 50) -> Floats:
+    """Balanced margin: always the smallest margin among the rows of the class with the fewest labels.
+
+    Rows are put into buckets by their predicted class (the idea of class-balanced margin in DIRECT, arXiv 2312.09196).
+    One of the rarest classes that is predicted nowhere gets, instead, the rows where its posterior is highest. Rows of
+    the whole pool must be scored together: see `balanced_order`.
+
+    Args:
+        found: from `claims`, with the same counts and targets.
+        class_counts: (classes,) labels so far, audit left out.
+        targets: (classes,) shares to aim at; equal shares when not given. A class with target 0 comes last.
+        unseen: rows at most that a class predicted nowhere gets by its posterior.
+
+    Returns:
+        (n,) finite: higher asks first.
+
+    Example:
+        >>> rows = np.array([[0.9, 0.1], [0.6, 0.4], [0.3, 0.7], [0.45, 0.55]])
+        >>> counts = np.array([30, 2])
+        >>> np.argsort(-minority_scores(claims(rows, counts), counts)).tolist()
+        [3, 2, 1, 0]
+    """
+    wanted, closeness = found.predicted.copy(), found.closeness.astype(np.float64)
+    seen = np.bincount(wanted, minlength=len(class_counts)) > 0
+    hidden = np.flatnonzero(~seen[found.rarest] & (found.posterior > 0))
+    hidden = hidden[np.lexsort((-found.posterior[hidden], found.rarest[hidden]))]
+    hidden = hidden[_place_in_run(found.rarest[hidden]) < unseen]
+    wanted[hidden], closeness[hidden] = found.rarest[hidden], found.posterior[hidden]
+    return balanced_order(wanted, closeness, class_counts=class_counts, targets=targets)
+
+
+def balanced_order(wanted: Ints, closeness: Floats, *, class_counts: Ints, targets: Floats | None = None) -> Floats:
+    """Scores that take the closest row of whichever class has the fewest labels for its target, one row at a time.
+
+    The k-th row of a bucket would bring its class to `class_counts + k` labels, so ordering all rows by that number
+    over the class's target share is what a greedy choice, one row at a time, would come to.
+
+    Args:
+        wanted: (n,) the class each row is asked for.
+        closeness: (n,) order inside a class; higher asks first.
+        class_counts: (classes,) labels so far.
+        targets: (classes,) shares; equal shares when not given.
+
+    Returns:
+        (n,) scores, finite: minus the labels per target share that the row's class would have with it.
+
+    Example:
+        >>> balanced_order(np.array([0, 1, 1]), np.array([0.0, 0.1, 0.2]), class_counts=np.array([1, 0])).tolist()
+        [-4.0, -4.0, -2.0]
+    """
+    shares = _shares(len(class_counts), targets)
+    order = np.lexsort((-closeness, wanted))
+    place = np.empty(len(order), dtype=np.float64)
+    place[order] = _place_in_run(wanted[order])
+    scores: Floats = -(np.asarray(class_counts)[wanted] + place + 1) / np.maximum(shares[wanted], _LEAST)
+    return scores
+
+
+def _shares(classes: int, targets: Floats | None) -> Floats:
+    if targets is None:
+        return np.full(classes, 1 / max(classes, 1))
+    shares: Floats = np.asarray(targets, dtype=np.float64)
+    if shares.shape != (classes,) or not (np.isfinite(shares).all() and (shares >= 0).all() and shares.sum() > 0):
+        raise ValueError(f"targets need one share of 0 or more for each of {classes} classes, got {shares.tolist()}")
+    scaled: Floats = shares / shares.sum()
+    return scaled
+
+
+def _place_in_run(ordered: Ints) -> Ints:
+    """0, 1, 2, … inside each run of equal values."""
+    line = np.arange(len(ordered))
+    starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]]) if len(ordered) else line
+    return line - np.repeat(starts, np.diff(np.r_[starts, len(ordered)]))

@@ -1,0 +1,71 @@
+"""Which rows to take, given a score per row or nothing but their numbers; blind to features (see `diversity`)."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labelloop.maths.arrays import Floats, Ints
+
+_GOLDEN = 0x9E3779B97F4A7C15
+_FULL = 0xFFFFFFFFFFFFFFFF
+
+
+def top(scores: Floats, count: int, rng: np.random.Generator) -> Ints:
+    """Positions of the highest scores, highest first; ties fall by the generator, never by position.
+
+    Partial selection: time O(n + count log count), no sort of the whole.
+
+    Args:
+        scores: (n,), no NaN; minus infinity means last.
+        count: how many; fewer come back when there are fewer.
+        rng: breaks ties, at the cut and inside the order.
+
+    Returns:
+        (min(count, n),) positions.
+
+    Raises:
+        ValueError: a score is NaN; names its position.
+
+    Example:
+        >>> top(np.array([0.1, 0.9, 0.5]), 2, np.random.default_rng(0)).tolist()
+        [1, 2]
+    """
+    count = min(max(count, 0), len(scores))
+    if np.isnan(scores).any():
+        raise ValueError(f"score {int(np.isnan(scores).argmax())} is not a number")
+    if count == 0:
+        return np.zeros(0, dtype=np.intp)
+    cut = np.partition(scores, len(scores) - count)[len(scores) - count]
+    chosen = np.flatnonzero(scores > cut)
+    tied = np.flatnonzero(scores == cut)
+    chosen = np.concatenate([chosen, rng.choice(tied, size=count - len(chosen), replace=False, shuffle=False)])
+    return chosen[np.lexsort((rng.random(count), -scores[chosen]))]
+
+
+def uniform_hash(seed: int, numbers: Ints) -> NDArray[np.uint64]:
+    """A fixed pseudo-random number for each item number: the same on every machine, in any order, in any batch.
+
+    An item belongs to a uniform sample if its hash is below a threshold, so that a sample needs no list, and items
+    that arrive later fall into it at the same rate. The mixer is that of SplitMix64 (Steele, Lea & Flood 2014,
+    "Fast splittable pseudorandom number generators", figure 16).
+
+    Args:
+        seed: any integer; other seeds give unrelated hashes.
+        numbers: (n,) item numbers.
+
+    Returns:
+        (n,) uniform over all 64-bit numbers.
+
+    Example:
+        >>> hashes = uniform_hash(7, np.arange(100_000))
+        >>> bool(abs((hashes < 0.1 * 2**64).mean() - 0.1) < 0.005)
+        True
+    """
+    start = np.asarray([seed & _FULL], dtype=np.uint64)
+    steps = np.asarray(numbers).astype(np.uint64) + np.uint64(1)
+    return _mix(_mix(start + np.uint64(_GOLDEN)) + steps * np.uint64(_GOLDEN))
+
+
+def _mix(bits: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return bits ^ (bits >> np.uint64(31))
