@@ -1,0 +1,26 @@
+-- Serve a built order from now on. ARGV: version, build, then lane, share, …   Answers 0 when a newer one is served.
+local version, new = tonumber(ARGV[1]), ARGV[2]
+local old = build
+local stale = tonumber(call('HGET', CFG, 'version') or -1) > version
+local gone = stale and new or old
+if not stale then
+  for i = 1, 3 do call('PERSIST', P .. 'lane:' .. LANES[i] .. ':' .. new) end
+  local share, changed = {}, false
+  for i = 3, #ARGV, 2 do share[ARGV[i]] = ARGV[i + 1] end
+  for i = 1, 3 do
+    local field = 'share:' .. LANES[i]
+    local wanted = share[LANES[i]] or '0'
+    if call('HGET', CFG, field) ~= wanted then
+      changed = true
+      call('HSET', CFG, field, wanted)
+    end
+  end
+  if changed then
+    for i = 1, 3 do call('HDEL', CFG, 'credit:' .. LANES[i]) end
+  end
+  call('HSET', CFG, 'version', ARGV[1], 'build', new)
+end
+if gone then
+  for i = 1, 3 do call('UNLINK', P .. 'lane:' .. LANES[i] .. ':' .. gone) end
+end
+return stale and 0 or 1

@@ -1,0 +1,47 @@
+"""How values cross into Lua: times as whole milliseconds, states as compact JSON, long lists in chunks."""
+
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any, TypeVar
+
+from labelloop.domain.types import ItemNumber, Query, SlotState
+
+Value = TypeVar("Value")
+
+MOST_VOTES = 15
+"""Votes that fit beside the rank in a score: score = rank * 16 + needed."""
+
+
+def milliseconds(moment: datetime) -> int:
+    """Whole milliseconds since 1970, rounded up, so that no lease is over before its time."""
+    return math.ceil(moment.timestamp() * 1000)
+
+
+def order_of(query: Query) -> int:
+    """The score of an untouched item: its rank, with the votes it needs packed in."""
+    return query.rank * (MOST_VOTES + 1) + min(max(query.needed, 1), MOST_VOTES)
+
+
+def as_json(states: Sequence[SlotState], places: Mapping[ItemNumber, Query] | None = None) -> str:
+    """States for place.lua; items of `places` also get their lane and rank in the order that is being built."""
+    return json.dumps([_row(state, (places or {}).get(state.item)) for state in states], separators=(",", ":"))
+
+
+def _row(state: SlotState, query: Query | None) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "item": state.item,
+        "needed": state.needed,
+        "done": state.done,
+        "live": [[who, milliseconds(expiry)] for who, expiry in state.live],
+        "out": list(state.excluded),
+    }
+    if query is not None:
+        row |= {"lane": query.lane, "rank": query.rank}
+    return row
+
+
+def chunks(values: Sequence[Value], size: int) -> Iterator[Sequence[Value]]:
+    """Cut a list into pieces of at most `size`."""
+    return (values[start : start + size] for start in range(0, len(values), size))

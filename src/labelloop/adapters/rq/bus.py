@@ -1,0 +1,86 @@
+"""Handing jobs to workers over rq; that a job is wanted at all is kept in SQL, so any message here may get lost."""
+
+import time
+from contextlib import suppress
+from typing import Any
+
+from redis import Redis
+from redis.exceptions import RedisError
+from rq import Queue
+from rq.exceptions import DuplicateJobError
+from rq.serializers import JSONSerializer
+
+from labelloop.adapters.rq.allowlist import PLAN, TIDY, TRAIN, AllowListedJob
+from labelloop.domain.errors import Unavailable
+from labelloop.domain.states import JobKind
+from labelloop.domain.types import Job
+
+SAMPLER, TRAINER, STEWARD = "sampler", "trainer", "steward"
+QUEUE_OF = {JobKind.PLAN: SAMPLER, JobKind.TRAIN: TRAINER}
+FUNCTION_OF = {JobKind.PLAN: PLAN, JobKind.TRAIN: TRAIN}
+
+JOB_SECONDS = 24 * 3600
+"""When rq ends a job by force. The heartbeat in SQL finds a dead one in seconds; this ends one that hangs."""
+TIDY_SECONDS = 120
+KEPT_SECONDS = 600
+"""How long rq remembers that an attempt was handed over."""
+NUDGE_SECONDS = 0.2
+"""Shortest time between two nudges of one process about one project."""
+
+
+class RqBus:
+    """Implements ports.Bus over a connection made by `connect`."""
+
+    def __init__(self, connection: Redis) -> None:
+        self._queues = {name: queue(name, connection) for name in (SAMPLER, TRAINER, STEWARD)}
+        self._nudged: dict[str, float] = {}
+
+    def send(self, job: Job) -> None:
+        """Hand this attempt of a job to the worker of its kind; again is no error.
+
+        Raises:
+            Unavailable: Redis does not answer; the steward sends the job again.
+        """
+        try:
+            self._enqueue(
+                QUEUE_OF[job.kind],
+                FUNCTION_OF[job.kind],
+                args=(job.id, job.attempt),
+                job_id=f"{job.id}-{job.attempt}",
+                timeout=JOB_SECONDS,
+                result_ttl=KEPT_SECONDS,
+                failure_ttl=KEPT_SECONDS,
+            )
+        except RedisError as error:
+            raise Unavailable(f"Job {job.id} was not sent: Redis does not answer ({error}).", job=job.id) from error
+
+    def nudge(self, name: str) -> None:
+        """Tell the steward that a project has something to settle.
+
+        One pass that waits is enough for all nudges before it; a pass that runs may have looked already, so one more
+        may wait behind it under a second id. Whatever gets lost here, the steward's own ticks find.
+        """
+        now = time.monotonic()
+        if now - self._nudged.get(name, -NUDGE_SECONDS) < NUDGE_SECONDS:
+            return
+        self._nudged[name] = now
+        with suppress(RedisError):
+            _ = self._tidy(name, f"tidy-{name}") or self._tidy(name, f"tidy-{name}-again")
+
+    def _tidy(self, name: str, job_id: str) -> bool:
+        return self._enqueue(
+            STEWARD, TIDY, args=(name,), job_id=job_id, timeout=TIDY_SECONDS, result_ttl=0, failure_ttl=1
+        )
+
+    def _enqueue(self, to: str, function: str, **options: Any) -> bool:
+        """Whether it went in; False when this id is there already."""
+        try:
+            self._queues[to].enqueue_call(function, unique=True, description=options["job_id"], **options)
+        except DuplicateJobError:
+            return False
+        return True
+
+
+def queue(name: str, connection: Redis) -> Queue:
+    """An rq queue as all of ours are: JSON, and listed functions only."""
+    return Queue(name, connection=connection, job_class=AllowListedJob, serializer=JSONSerializer)

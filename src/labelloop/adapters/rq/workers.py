@@ -1,0 +1,54 @@
+"""The rq worker of each kind; starting, stopping and what stays warm is the business of the processes.
+
+One queue each: an rq worker on several queues takes jobs in a way that loses them when it is killed.
+"""
+
+import logging
+from typing import Any, TypeVar
+
+from redis import Redis
+from rq import SimpleWorker, SpawnWorker
+from rq.serializers import JSONSerializer
+from rq.worker import BaseWorker
+
+from labelloop.adapters.rq.allowlist import AllowListedJob
+from labelloop.adapters.rq.bus import KEPT_SECONDS, SAMPLER, STEWARD, TRAINER, queue
+
+Kind = TypeVar("Kind", bound=BaseWorker)
+
+WORKER_SECONDS = 25
+"""An idle worker looks up this often less 15 s: so soon it sees a Redis that was restarted."""
+MAINTENANCE_SECONDS = 5
+MONITORING_SECONDS = 5
+
+
+def sampler_worker(connection: Redis, **options: Any) -> SimpleWorker:
+    """Plans in its own process, so that the model stays warm."""
+    return _worker(SimpleWorker, SAMPLER, connection, options)
+
+
+def trainer_worker(connection: Redis, **options: Any) -> SpawnWorker:
+    """Trains in a new process each, because CUDA does not survive a fork."""
+    return _worker(SpawnWorker, TRAINER, connection, options)
+
+
+def steward_worker(connection: Redis, **options: Any) -> SimpleWorker:
+    """Tends in its own process: a pass is over in moments."""
+    return _worker(SimpleWorker, STEWARD, connection, options)
+
+
+def _worker(kind: type[Kind], name: str, connection: Redis, options: dict[str, Any]) -> Kind:
+    logging.getLogger("rq").setLevel(logging.WARNING)
+    for logger in ("rq.worker", "rq.job"):
+        logging.getLogger(logger).setLevel(logging.WARNING)
+    settings: dict[str, Any] = {
+        "connection": connection,
+        "job_class": AllowListedJob,
+        "serializer": JSONSerializer,
+        "worker_ttl": WORKER_SECONDS,
+        "maintenance_interval": MAINTENANCE_SECONDS,
+        "job_monitoring_interval": MONITORING_SECONDS,
+        "default_result_ttl": KEPT_SECONDS,
+        "log_job_description": False,
+    }
+    return kind([queue(name, connection)], **settings | options)
