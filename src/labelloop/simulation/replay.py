@@ -11,7 +11,8 @@ import numpy as np
 
 from labelloop import schema, strategies
 from labelloop.domain.errors import CannotTrain
-from labelloop.loop.plan import PoolView, compose
+from labelloop.loop.plan import compose
+from labelloop.loop.pool import PoolView
 from labelloop.loop.train import Calibrated, fit
 from labelloop.maths.arrays import Floats, Ints, Matrix
 from labelloop.ports import Estimators

@@ -1,20 +1,20 @@
 """What a simulation comes to: curves per strategy and seed, their area, and the labels to a part of the full score.
 
-Intervals are Student's t over seeds, at 95 %; with one seed there is none, and JSON says null.
+Intervals are Student's t over seeds, at 95 %; one seed says nothing about the spread, so its bounds are its value.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
-from scipy.stats import t as student
 
 from labelloop.domain.types import Estimate
+from labelloop.maths import curves
+from labelloop.maths.estimation import mean_interval
 
 FRACTIONS = (0.9, 0.95, 0.98)
 """Parts of the full-data score whose price in labels is told."""
-CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,9 +35,9 @@ class Curve:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reached:
-    """Labels to a score: over the seeds that got there, and which share of the seeds that is."""
+    """Labels to a score: over the seeds that got there (None: no seed did), and which share of the seeds that is."""
 
-    labels: Estimate
+    labels: Estimate | None
     reached: float
 
 
@@ -53,20 +53,20 @@ class Simulation:
 
     def points(self, strategy: str) -> list[tuple[int, Estimate]]:
         """Labels and mean score with its interval over seeds, at every count that all seeds have."""
-        curves = self.curves[strategy]
-        shared = sorted(set.intersection(*(set(curve.labels) for curve in curves)))
-        at = [dict(zip(curve.labels, curve.scores, strict=True)) for curve in curves]
+        at = [dict(zip(curve.labels, curve.scores, strict=True)) for curve in self.curves[strategy]]
+        shared = sorted(set.intersection(*(set(scores) for scores in at)))
         return [(labels, over_seeds([scores[labels] for scores in at])) for labels in shared]
 
     def area(self, strategy: str) -> Estimate:
-        """Mean score along the curve (trapezoids over labels, divided by their span)."""
-        return over_seeds([area(curve) for curve in self.curves[strategy]])
+        """Mean score along the curve, from the first batch to the budget."""
+        return over_seeds([curves.area(*_arrays(curve)) for curve in self.curves[strategy]])
 
     def labels_to(self, strategy: str, fraction: float) -> Reached:
-        """Labels until the score is first at least `fraction` of the full-data score."""
-        curves = self.curves[strategy]
-        prices = [price for curve in curves if (price := first_at(curve, fraction * self.full_data_score)) is not None]
-        return Reached(labels=over_seeds(prices), reached=len(prices) / len(curves))
+        """Labels until the score first reaches `fraction` of the full-data score, by straight lines between batches."""
+        target = fraction * self.full_data_score
+        prices = [curves.labels_to(*_arrays(curve), target) for curve in self.curves[strategy]]
+        paid = [price for price in prices if price is not None]
+        return Reached(labels=over_seeds(paid) if paid else None, reached=len(paid) / len(prices))
 
     def to_json(self) -> dict[str, Any]:
         """Plain values. `reached` is the share of seeds that got there; the mean is over those, null when none did."""
@@ -77,37 +77,23 @@ class Simulation:
         }
 
     def _strategy(self, name: str) -> dict[str, Any]:
-        prices = {str(fraction): self.labels_to(name, fraction) for fraction in FRACTIONS}
         return {
-            "curve": [[labels, *_plain(score).values()] for labels, score in self.points(name)],
-            "area": _plain(self.area(name)),
-            "labels_to": {key: _plain(price.labels) | {"reached": price.reached} for key, price in prices.items()},
+            "curve": [[labels, score.mean, score.low, score.high] for labels, score in self.points(name)],
+            "area": asdict(self.area(name)),
+            "labels_to": {str(fraction): self._price(name, fraction) for fraction in FRACTIONS},
         }
 
-
-def area(curve: Curve) -> float:
-    """Mean score along one curve; the score itself where there is one point only."""
-    span = curve.labels[-1] - curve.labels[0]
-    return float(np.trapezoid(curve.scores, curve.labels) / span) if span else curve.scores[0]
-
-
-def first_at(curve: Curve, score: float) -> int | None:
-    """Labels at the first point with at least this score; None when there is none."""
-    return next((labels for labels, got in zip(curve.labels, curve.scores, strict=True) if got >= score), None)
+    def _price(self, name: str, fraction: float) -> dict[str, float | None]:
+        price = self.labels_to(name, fraction)
+        bounds = asdict(price.labels) if price.labels else {"mean": None, "low": None, "high": None}
+        return {**bounds, "reached": price.reached}
 
 
 def over_seeds(values: Sequence[float]) -> Estimate:
-    """Mean and t-interval of independent repeats; bounds are NaN for one, all is NaN for none."""
-    if not values:
-        return Estimate(mean=np.nan, low=np.nan, high=np.nan)
-    mean = float(np.mean(values))
-    if len(values) == 1:
-        return Estimate(mean=mean, low=np.nan, high=np.nan)
-    error = float(np.std(values, ddof=1)) / len(values) ** 0.5
-    half = float(student.ppf((1 + CONFIDENCE) / 2, len(values) - 1)) * error
-    return Estimate(mean=mean, low=mean - half, high=mean + half)
+    """Mean and interval of at least one repeat."""
+    interval = mean_interval(np.asarray(values, dtype=np.float64))
+    return Estimate(mean=interval.mean, low=interval.low, high=interval.high)
 
 
-def _plain(estimate: Estimate) -> dict[str, float | None]:
-    values = {"mean": estimate.mean, "low": estimate.low, "high": estimate.high}
-    return {key: None if np.isnan(value) else value for key, value in values.items()}
+def _arrays(curve: Curve) -> tuple[Any, Any]:
+    return np.asarray(curve.labels), np.asarray(curve.scores)

@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 
 from threadpoolctl import threadpool_limits
 
-from labelloop.adapters.estimators import EstimatorKit
+from labelloop.adapters.estimators import EstimatorKinds
 from labelloop.domain.errors import Invalid, Unavailable
 from labelloop.loop.train import fit
 from labelloop.projects import Project
@@ -101,7 +101,7 @@ def run(  # noqa: PLR0913 - the terms of a simulation, all keyword
 def full_data_score(project: Project, data: Data, *, first: int, batch: int) -> float:
     """The test score of the project's model fitted on the whole pool."""
     played = arm(project, "random", first=first, batch=batch)
-    model = fit(EstimatorKit(), played, data.features, data.codes, seed=project.seed)
+    model = fit(EstimatorKinds(), played, data.features, data.codes, seed=project.seed)
     return scorer(project)(model.probabilities(data.test_features), data.test_codes)
 
 
@@ -137,7 +137,7 @@ def _play(task: _Task) -> Curve:
         if task.strategy is None:
             score = full_data_score(task.project, data, first=task.terms.first, batch=task.terms.batch)
             return Curve(strategy="", seed=0, labels=(len(data.codes),), scores=(score,), asked=())
-        return replay(task.project, data, task.strategy, seed=task.seed, terms=task.terms, estimators=EstimatorKit())
+        return replay(task.project, data, task.strategy, seed=task.seed, terms=task.terms, estimators=EstimatorKinds())
 
 
 @lru_cache(maxsize=1)

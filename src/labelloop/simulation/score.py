@@ -2,11 +2,9 @@
 
 from collections.abc import Callable
 
-import numpy as np
-from sklearn.metrics import accuracy_score, average_precision_score, f1_score
-
 from labelloop import schema
 from labelloop.domain.errors import InvalidProject
+from labelloop.maths import metrics
 from labelloop.maths.arrays import Floats, Ints
 from labelloop.projects import Project
 
@@ -50,24 +48,16 @@ def in_words(project: Project) -> str:
 
 
 def _accuracy(probabilities: Floats, codes: Ints) -> float:
-    return float(accuracy_score(codes, probabilities.argmax(axis=1)))
+    return float(metrics.accuracy(codes, probabilities.argmax(axis=1)))
 
 
 def _macro_f1(probabilities: Floats, codes: Ints) -> float:
-    """Mean over the classes that are in the test set; one that is never predicted counts 0."""
-    guessed = probabilities.argmax(axis=1)
-    return float(f1_score(codes, guessed, labels=np.unique(codes), average="macro", zero_division=0))
+    return float(metrics.macro_f1(codes, probabilities.argmax(axis=1)))
 
 
 def _f1_of(code: int) -> Score:
-    def f1(probabilities: Floats, codes: Ints) -> float:
-        return float(f1_score(codes == code, probabilities.argmax(axis=1) == code, zero_division=0))
-
-    return f1
+    return lambda probabilities, codes: metrics.f1(codes, probabilities.argmax(axis=1), code=code)
 
 
 def _average_precision_of(code: int) -> Score:
-    def average_precision(probabilities: Floats, codes: Ints) -> float:
-        return float(average_precision_score(codes == code, probabilities[:, code]))
-
-    return average_precision
+    return lambda probabilities, codes: metrics.average_precision(codes == code, probabilities[:, code])

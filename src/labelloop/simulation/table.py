@@ -20,26 +20,25 @@ def table(simulation: Simulation) -> Table:
         grid.add_column(column, justify="right")
     for name in simulation.curves:
         final = simulation.points(name)[-1][1]
+        bare = seeds == 1
         prices = (price(simulation, name, part) for part in FRACTIONS)
-        grid.add_row(name, interval(final, ".3f"), interval(simulation.area(name), ".3f"), *prices)
+        scores = (interval(score, ".3f", bare=bare) for score in (final, simulation.area(name)))
+        grid.add_row(name, *scores, *prices)
     return grid
 
 
 def price(simulation: Simulation, strategy: str, fraction: float) -> str:
     """Labels to a part of the full-data score in words; says so where not all seeds got there."""
     reached = simulation.labels_to(strategy, fraction)
-    if not reached.reached:
+    if reached.labels is None:
         return f"not reached at {simulation.budget}"
-    words = interval(reached.labels, ".0f")
-    if reached.reached < 1:
-        seeds = len(simulation.curves[strategy])
-        words += f"\n{round(reached.reached * seeds)} of {seeds} seeds"
-    return words
+    seeds = len(simulation.curves[strategy])
+    those = round(reached.reached * seeds)
+    words = interval(reached.labels, ".0f", bare=those == 1)
+    return words if those == seeds else f"{words}\nin {those} of {seeds} seeds"
 
 
-def interval(estimate: Estimate, form: str) -> str:
-    """`0.931 [0.900, 0.955]`; without bounds the number alone."""
+def interval(estimate: Estimate, form: str, *, bare: bool = False) -> str:
+    """`0.931 [0.900, 0.955]`; bare is the number alone."""
     mean = format(estimate.mean, form)
-    if estimate.low != estimate.low:
-        return mean
-    return f"{mean} [{format(estimate.low, form)}, {format(estimate.high, form)}]"
+    return mean if bare else f"{mean} [{format(estimate.low, form)}, {format(estimate.high, form)}]"
