@@ -1,0 +1,159 @@
+"""The training cycle from a terminal, cron or Airflow: retrain, promote, models, export."""
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from labelloop.cli import console
+from labelloop.cli.console import AsJson, Exit
+from labelloop.cli.opening import opened
+from labelloop.cli.words import Name
+
+if TYPE_CHECKING:  # opening nothing keeps `--help` fast
+    from labelloop.domain.types import Job
+    from labelloop.ports import Ports
+
+POLL_SECONDS = 0.2
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands."""
+    for command in (retrain, promote, models, export):
+        app.command()(command)
+
+
+def retrain(
+    name: Name,
+    *,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait for the end; the exit code says how it ended.")] = False,
+    timeout: Annotated[float, typer.Option(help="Seconds to wait at most.")] = 3600.0,
+    key: Annotated[str | None, typer.Option(help="Idempotency key: the same key asks once.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Ask for a training of PROJECT.
+
+    Exit codes with --wait: 0 promoted, 3 the gate refused the new model, 4 no model could come of these labels,
+    5 not ended in time (it goes on), 2 and others: errors.
+    """
+    from labelloop.loop.request import request_training
+
+    with opened() as ports:
+        job = request_training(ports, name, key=key)
+        if wait:
+            job = _follow(ports, job, timeout)
+        report = _report(ports, job)
+    if as_json:
+        console.emit(report)
+    else:
+        console.say(_sentence(report))
+    if wait:
+        raise typer.Exit(_code(report))
+
+
+def promote(
+    name: Name,
+    number: Annotated[int, typer.Argument(help="The model's number; an older one rolls back.")],
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Make a model the champion by hand, also to roll back."""
+    from labelloop.cli.words import me
+    from labelloop.domain.types import ModelNumber
+    from labelloop.loop.promote import promote_by_hand
+
+    with opened() as ports:
+        model = promote_by_hand(ports, name, ModelNumber(number), by=me())
+    if as_json:
+        console.emit(model)
+    else:
+        console.say(f"Model {model.number} is the champion of {name}. The queue is ranked anew in the background.")
+
+
+def models(name: Name, *, as_json: AsJson = False) -> None:
+    """The models of PROJECT: labels, scores with intervals, and why each was promoted or refused."""
+    with opened() as ports:
+        ports.projects.row(name)
+        found = ports.models.all(name)
+    if as_json:
+        console.emit(found)
+        return
+    rows = [
+        (m.number, m.state, m.labels, m.metrics.get("accuracy"), m.metrics.get("macro_f1"), m.reason) for m in found
+    ]
+    console.table("", ["model", "state", "labels", "accuracy", "macro-F1", "why"], rows)
+
+
+def export(
+    name: Name,
+    *,
+    form: Annotated[str, typer.Option("--format", help="jsonl, csv or parquet.")] = "jsonl",
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="A file; standard output if left out.")] = None,
+) -> None:
+    """Export every label of PROJECT with its provenance."""
+    from labelloop.cli.exporting import write
+
+    with opened() as ports:
+        ports.projects.row(name)
+        count = write(ports.verdicts.export(name), form, output)
+    console.note(f"{count} labels" + (f" in {output}" if output else ""))
+
+
+def _follow(ports: "Ports", job: "Job", timeout: float) -> "Job":
+    from labelloop.domain.states import JobState
+
+    deadline = time.monotonic() + timeout
+    with _progress(f"training {job.project}") as show:
+        while job.state not in (JobState.DONE, JobState.FAILED) and time.monotonic() < deadline:
+            time.sleep(POLL_SECONDS)
+            job = ports.jobs.get(job.id)
+            show(job.progress, job.message)
+    return job
+
+
+@contextmanager
+def _progress(title: str) -> Iterator[Any]:
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(title, total=1.0)
+        yield lambda done, message: bar.update(task, completed=done, description=f"{title}: {message}".rstrip(": "))
+
+
+def _report(ports: "Ports", job: "Job") -> dict[str, Any]:
+    """The job, and what became of its model."""
+    model = ports.models.of_job(job.project, job.id)
+    return {
+        "job": job.id,
+        "state": str(job.state),
+        "result": job.result,
+        "problem": job.problem,
+        "model": None
+        if model is None
+        else {"number": model.number, "state": str(model.state), "reason": model.reason, "metrics": model.metrics},
+    }
+
+
+def _code(report: Mapping[str, Any]) -> Exit:
+    if report["state"] == "failed":
+        slug = (report["problem"] or {}).get("slug") or str((report["problem"] or {}).get("type", ""))
+        return Exit.CANNOT_TRAIN if slug.endswith("cannot-train") else Exit.ERROR
+    if report["state"] != "done":
+        return Exit.TIMEOUT
+    state = (report["model"] or {}).get("state")
+    if state in ("champion", "retired"):  # retired: promoted, and followed by another since
+        return Exit.OK
+    return Exit.CANNOT_TRAIN if state in (None, "degenerate") else Exit.REFUSED
+
+
+def _sentence(report: Mapping[str, Any]) -> str:
+    if report["model"] is not None:
+        model = report["model"]
+        return f"Model {model['number']}: {model['state']}. {model['reason']}"
+    if report["problem"] is not None:
+        return f"The job {report['job']} failed: {report['problem'].get('detail', report['problem'])}"
+    return f"The job {report['job']} is {report['state']}. Follow it with --wait, or at /v1/jobs/{report['job']}."

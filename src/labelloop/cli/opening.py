@@ -1,0 +1,41 @@
+"""Opens what commands work on: the settings, and the ports on the store they name."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from labelloop.domain.errors import Invalid
+
+if TYPE_CHECKING:  # opening nothing keeps `--help` fast
+    from labelloop.ports import Ports
+    from labelloop.settings import Settings
+
+
+def settings() -> "Settings":
+    """The settings in force.
+
+    Raises:
+        Invalid: names the variable that is wrong.
+    """
+    from pydantic import ValidationError
+
+    from labelloop.settings import Settings
+
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        name = "LABELLOOP_" + "_".join(str(part) for part in first["loc"]).upper()
+        raise Invalid(f"The environment variable {name} is wrong: {first['msg']}. See `labelloop doctor`.") from None
+
+
+@contextmanager
+def opened(chosen: "Settings | None" = None) -> Iterator["Ports"]:
+    """The ports, closed at the end."""
+    from labelloop import wiring
+
+    ports = wiring.build(chosen or settings())
+    try:
+        yield ports
+    finally:
+        wiring.close(ports)

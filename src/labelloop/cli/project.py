@@ -1,0 +1,94 @@
+"""`labelloop project`: create, show, list, and the schema of a project file."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from labelloop.cli import console
+from labelloop.cli.console import AsJson
+from labelloop.cli.opening import opened
+
+app = typer.Typer(help="Create and look at projects.", no_args_is_help=True, rich_markup_mode=None)
+
+
+@app.command()
+def create(
+    file: Annotated[Path, typer.Argument(help="A project file, TOML or JSON. See configs/projects.")],
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Create a project from its file. The same file again is no error."""
+    from labelloop import projects
+
+    found = projects.parse(_json(file), origin=str(file)) if file.suffix == ".json" else projects.load(file)
+    with opened() as ports:
+        ports.projects.create(found, ports.clock.now())
+    if as_json:
+        console.emit(found.model_dump(mode="json"))
+    else:
+        console.say(f"Created the project {found.name}. Next: labelloop ingest {found.name}")
+
+
+@app.command()
+def show(name: Annotated[str, typer.Argument(help="The project.")], *, as_json: AsJson = False) -> None:
+    """Counts by state and lane, champion, budget, last rounds and trainings."""
+    from labelloop.loop.report import status
+
+    with opened() as ports:
+        report = status(ports, name)
+    if as_json:
+        console.emit(report)
+        return
+    console.table(name, ["", ""], [(key, _brief(value)) for key, value in console.plain(report).items()])
+
+
+@app.command("list")
+def list_(*, as_json: AsJson = False) -> None:
+    """All projects."""
+    with opened() as ports:
+        rows = [ports.projects.row(name) for name in ports.projects.names()]
+    if as_json:
+        console.emit(rows)
+        return
+    console.table(
+        "",
+        ["project", "state", "items", "votes", "champion", "round"],
+        [(row.name, row.state, row.items, row.spent, row.champion, row.round) for row in rows],
+    )
+
+
+@app.command()
+def schema() -> None:
+    """The JSON Schema of a project file, for editors."""
+    from labelloop.projects import json_schema
+
+    console.emit(json_schema())
+
+
+def _json(file: Path) -> Any:
+    import json
+
+    from labelloop.domain.errors import InvalidProject
+
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InvalidProject(f"{file}: cannot be read ({error.strerror}). Give the path of a project file.") from None
+    except ValueError as error:
+        raise InvalidProject(f"{file}: is not valid JSON: {error}.") from None
+
+
+def _brief(value: Any) -> str:
+    """One cell: nested values on lines of their own, lists by their last entries."""
+    if isinstance(value, dict) and not {"mean", "low", "high"} <= set(value):
+        return "\n".join(f"{key}: {_flat(entry)}" for key, entry in value.items()) or "–"
+    if isinstance(value, list):
+        return "\n".join(_flat(entry) for entry in value[:5]) or "–"
+    return console.shown(value)
+
+
+def _flat(value: Any) -> str:
+    if isinstance(value, dict) and not {"mean", "low", "high"} <= set(value):
+        return ", ".join(f"{key} {_flat(entry)}" for key, entry in value.items() if entry not in (None, {}, []))
+    return console.shown(value)

@@ -1,0 +1,113 @@
+"""Work on a project from a terminal: ingest, lease, annotate."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from labelloop.cli import console
+from labelloop.cli.console import AsJson
+from labelloop.cli.opening import opened
+from labelloop.cli.words import Name, Who, identity
+
+SHOWN_INVALID = 5
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands."""
+    for command in (ingest, lease, annotate):
+        app.command()(command)
+
+
+def ingest(
+    name: Name,
+    file: Annotated[
+        Path | None,
+        typer.Argument(help="CSV, TSV, JSON, JSONL, Parquet or NPZ; the project's own `source` if left out."),
+    ] = None,
+    *,
+    label: Annotated[str | None, typer.Option(help="Column of the label; '' for none.")] = None,
+    key: Annotated[str | None, typer.Option(help="Column of the key; '' for the row number.")] = None,
+    without_labels: Annotated[
+        bool, typer.Option("--without-labels", help="Leave labels behind: a labeled file as an unlabeled pool.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Take items into the pool of PROJECT. Idempotent by key; a bad line is reported and the rest goes in."""
+    from labelloop.cli.ingesting import Columns, take_in
+
+    with opened() as ports:
+        report = take_in(ports, name, file, columns=Columns(label=label, key=key), without_labels=without_labels)
+    if as_json:
+        console.emit(report)
+    else:
+        bad = report.received - report.added - report.duplicates
+        console.say(f"{report.received} received, {report.added} added, {report.duplicates} duplicates, {bad} invalid")
+        for wrong in report.invalid[:SHOWN_INVALID]:
+            console.fail(f"line {wrong.line}: {wrong.error}")
+    if report.received and report.received == len(report.invalid):
+        raise typer.Exit(console.Exit.ERROR)
+
+
+def lease(
+    name: Name,
+    *,
+    count: Annotated[int, typer.Option(min=1, max=1000, help="How many items.")] = 10,
+    who: Who = None,
+    review: Annotated[bool, typer.Option("--review", help="As a reviewer: disputed items first.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Lease the best items of PROJECT."""
+    from labelloop.loop.lease import lease as lease_verb
+
+    with opened() as ports:
+        batch = lease_verb(ports, name, identity(who, review=review), count)
+    if as_json:
+        leases = [
+            {"lease": str(one.id), "item": one.item, "key": one.key, "data": one.data, "lane": one.lane}
+            | {"expires_at": one.expires_at, "prediction": batch.predictions.get(one.id)}
+            for one in batch.leases
+        ]
+        console.emit({"leases": leases, "retry_after": batch.retry_after, "reason": batch.reason})
+        return
+    if not batch.leases:
+        console.say(f"Nothing to lease: {batch.reason}")
+        return
+    rows = [(one.id, one.key, one.lane, one.expires_at, _cut(one.data)) for one in batch.leases]
+    console.table("", ["lease", "key", "lane", "expires", "data"], rows)
+
+
+def annotate(
+    name: Name,
+    file: Annotated[
+        Path | None,
+        typer.Argument(help='JSON or JSON lines of {"lease", "label"}; `-` is standard input.', allow_dash=True),
+    ] = None,
+    *,
+    who: Who = None,
+    review: Annotated[bool, typer.Option("--review", help="As a reviewer: disputed items first.")] = False,
+    key: Annotated[str | None, typer.Option(help="Idempotency key: the same key counts once.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Hand in answers, from a file or standard input; in a terminal without a file, label from the keyboard."""
+    from labelloop.cli import answering
+    from labelloop.loop.annotate import annotate as annotate_verb
+
+    me = identity(who, review=review)
+    with opened() as ports:
+        if file is None and sys.stdin.isatty():
+            answering.by_hand(ports, name, me)
+            return
+        answers = answering.read(file)
+        outcomes, replayed = annotate_verb(ports, name, me, answers, key=key)
+    if as_json:
+        console.emit({"annotations": outcomes, "replayed": replayed})
+        return
+    rows = [(one.lease, one.item, one.outcome, one.reason) for one in outcomes]
+    console.table("the answer of the first time" if replayed else "", ["lease", "item", "outcome", "reason"], rows)
+
+
+def _cut(data: object, most: int = 80) -> str:
+    text = " ".join(str(value) for value in data.values()) if isinstance(data, dict) else str(data)
+    return text if len(text) <= most else text[: most - 1] + "…"

@@ -1,0 +1,61 @@
+"""Which programs make up a running service, and the environment they share."""
+
+import os
+import socket
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from labelloop.settings import Settings
+from labelloop.supervisor.child import Program
+
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """How many processes of each kind. One steward leads at a time; more are spares."""
+
+    sampler: int = 1
+    trainer: int = 1
+    steward: int = 1
+
+
+def environment(settings: Settings, redis_url: str) -> dict[str, str]:
+    """The environment of every process: ours, with what was decided at the start written out."""
+    fixed = {
+        "LABELLOOP_HOME": str(settings.home.absolute()),
+        "LABELLOOP_HOST": settings.host,
+        "LABELLOOP_PORT": str(settings.port),
+        "LABELLOOP_REDIS_URL": redis_url,
+        "PYTHONUNBUFFERED": "1",
+    }
+    return os.environ | dict.fromkeys(THREAD_VARIABLES, str(settings.threads)) | fixed
+
+
+def programs(counts: Counts, env: dict[str, str]) -> Iterator[Program]:
+    """In the order they start; they end in the opposite order."""
+    module = (sys.executable, "-m")
+    for kind, count in (("steward", counts.steward), ("sampler", counts.sampler), ("trainer", counts.trainer)):
+        for place in range(1, count + 1):
+            name = kind if count == 1 else f"{kind}-{place}"
+            yield Program(name=name, argv=(*module, f"labelloop_workers.{kind}"), env=env)
+    yield Program(name="api", argv=(*module, "labelloop.cli", "serve"), env=env)
+
+
+def free_port(host: str) -> int:
+    """A port nobody listens on."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.bind((host, 0))
+        return int(probe.getsockname()[1])
+
+
+def port_taken(host: str, port: int) -> bool:
+    """Whether somebody listens there already."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return True
+    return False
