@@ -15,7 +15,7 @@ _BATCH = 1_024
 
 
 def read(path: Path, options: Options, tell: Tell) -> Iterator[Row | InvalidLine]:
-    """Rows as `{field: row}`, or as `{x0: …, x1: …}` when spread; label and key come from the arrays named so.
+    """Rows as `{field: row}`, or as `{x0: …, x1: …}` when spread; with the label beside it, where there is one.
 
     Raises:
         InvalidItems: not a NumPy file, pickled, an array that is not there, or labels and items of unequal number.
@@ -26,7 +26,9 @@ def read(path: Path, options: Options, tell: Tell) -> Iterator[Row | InvalidLine
             f"{path}: items must be numbers of shape (items, columns) or (items, height, width), "
             f"not {features.dtype} of shape {features.shape}."
         )
-    beside = {name: _beside(path, name, len(features)) for name in options.named}
+    if options.key is not None or options.gold is not None:
+        raise InvalidItems(f"{path}: arrays have no column of keys or known answers; rows are known by their number.")
+    labels = _labels(path, options, len(features))
     names = [f"x{place}" for place in range(features.shape[1])] if options.spread else []
     for begin in range(0, len(features), _BATCH):
         rows = np.asarray(features[begin : begin + _BATCH])
@@ -37,7 +39,8 @@ def read(path: Path, options: Options, tell: Tell) -> Iterator[Row | InvalidLine
                 yield InvalidLine(line=number, error="holds NaN or infinity; fill it or leave the row out")
                 continue
             values = dict(zip(names, row, strict=True)) if options.spread else {options.field: row}
-            values.update({name: _name(array[number - 1]) for name, array in beside.items()})
+            if labels is not None:
+                values[options.label_column or ""] = _name(labels[number - 1])
             yield Row(line=number, number=number, values=values)
         tell(begin + len(rows))
 
@@ -75,16 +78,19 @@ def _array(path: Path, name: str) -> Any:
         raise InvalidItems(f"{path}: cannot be read as NumPy arrays without pickle: {error}.") from None
 
 
-def _beside(path: Path, name: str, rows: int) -> Any:
-    """An array of one value per item: labels or keys."""
+def _labels(path: Path, options: Options, rows: int) -> Any:
+    """The array of one label per item, or None where none is asked for."""
+    name = options.labels or options.label
+    if name is None:
+        return None
     found = _array(path, name)
     if found.shape != (rows,):
-        raise InvalidItems(f"{path}: {name!r} has the shape {found.shape}; give one value for each of {rows} items.")
+        raise InvalidItems(f"{path}: {name!r} has the shape {found.shape}; give one label for each of {rows} items.")
     return found
 
 
 def _name(label: Any) -> str:
-    """A label or key as text: 1 and 1.0 are both `1`."""
+    """A label as text: 1 and 1.0 are both `1`."""
     value = label.item()
     if isinstance(value, float) and value.is_integer():
         value = int(value)

@@ -6,6 +6,7 @@ item fits its project is decided by `loop.ingest`.
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from labelloop.adapters.files import delimited, jsons, numpys, parquets
 from labelloop.adapters.files.rows import Options, Row, Tell, shape
@@ -27,20 +28,18 @@ _READERS: dict[str, Callable[[Path, Options, Tell], Iterator[Row | InvalidLine]]
 }
 
 
-def read_items(
-    path: Path, options: Options | None = None, *, progress: Tell | None = None
-) -> Iterator[NewItem | InvalidLine]:
+def read_items(path: Path, *, progress: Tell | None = None, **options: Any) -> Iterator[NewItem | InvalidLine]:
     """The items of a file, one at a time, in order. A bad line comes as an InvalidLine and the rest goes on.
 
     Args:
         path: CSV, TSV, JSONL (NDJSON), a JSON array, Parquet, or NumPy (.npy, .npz); told apart by its ending.
-        options: the columns of label and key, names for a file without header, quoting, renames.
         progress: told how much of `total(path)` has been read, after each piece.
+        **options: fields of `Options`: the columns of label and key, names for a file without header, quoting, renames.
 
     Raises:
         InvalidItems: the file as a whole cannot be read: missing, of an unknown kind, or without a column asked for.
     """
-    known = options or Options()
+    known = Options(**options)
     reader = _READERS[_kind(path)]
     tell = progress or (lambda _done: None)
     try:

@@ -16,11 +16,12 @@ Tell = Callable[[int], None]
 class Options:
     """How to read a file of items.
 
-    label, key, gold: columns that hold these (arrays, in a NumPy archive); a column that is not named stays in `data`.
+    label, key, gold: columns that hold these; a column that is not named stays in `data`.
     columns: names of the columns of a file without header (CSV and TSV).
     quoting: whether quotes group a field (CSV and TSV).
     classes: rename labels: value in the file → class.
-    features: name of the array of items in a NumPy archive.
+    features, labels: names of the arrays of items and of labels in a NumPy archive; labels are those of `label` when
+        not given.
     field: the field of `data` that a row of a NumPy array becomes.
     spread: a row of a NumPy array becomes the fields x0, x1, … instead.
     """
@@ -32,13 +33,19 @@ class Options:
     quoting: bool = True
     classes: Mapping[str, str] | None = None
     features: str = "X"
+    labels: str | None = None
     field: str = "x"
     spread: bool = False
 
     @property
     def named(self) -> tuple[str, ...]:
         """The columns asked for by name."""
-        return tuple(name for name in (self.label, self.key, self.gold) if name is not None)
+        return tuple(name for name in (self.label_column, self.key, self.gold) if name is not None)
+
+    @property
+    def label_column(self) -> str | None:
+        """The column of the label in a row."""
+        return self.label or self.labels
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +87,7 @@ def shape(row: Row, stem: str, options: Options) -> NewItem | InvalidLine:
             return InvalidLine(line=row.line, error=f"no key in the column {options.key!r}")
         key = f"{stem}-{row.number:06d}" if options.key is None else flat.pop(options.key)
         wire = {"key": key if isinstance(key, str) else str(key)}
-        for name, column in (("label", options.label), ("gold", options.gold)):
+        for name, column in (("label", options.label_column), ("gold", options.gold)):
             value = None if column is None else flat.pop(column, None)
             if value not in (None, ""):
                 wire[name] = value if isinstance(value, str) else str(value)

@@ -13,7 +13,7 @@ import numpy as np
 
 from labelloop import schema
 from labelloop.adapters.files import bundled
-from labelloop.adapters.files.readers import Options, read_items
+from labelloop.adapters.files.readers import read_items
 from labelloop.domain.errors import InvalidItems, InvalidProject
 from labelloop.domain.types import InvalidLine, NewItem
 from labelloop.projects import ArraySource, BundledSource, Project, Source, TableSource
@@ -83,23 +83,29 @@ def _read(data: BundledSource | TableSource | ArraySource, data_dir: Path | None
         path = data.test_path if test else data.path
         if path is not None:
             file = expand(path, data_dir)
-            options = Options(
-                label=data.label, key=data.key, columns=data.columns, quoting=data.quoting, classes=data.classes
+            rows = read_items(
+                file,
+                label=data.label,
+                key=data.key,
+                columns=data.columns,
+                quoting=data.quoting,
+                classes=data.classes,
             )
-            yield from _valid(file, read_items(file, options))
+            yield from _valid(file, rows)
     elif isinstance(data, ArraySource):
         features = data.test_features if test else data.features
         labels = data.test_label if test else data.label
         if features is not None and labels is not None:
             file = expand(data.path, data_dir)
-            options = Options(
+            rows = read_items(
+                file,
                 features=features,
                 label=labels,
                 field=data.field,
                 spread=data.columns,
                 classes=data.classes,
             )
-            for item in _valid(file, read_items(file, options)):
+            for item in _valid(file, rows):
                 # Both parts come from one file, so row numbers alone would give the same key twice.
                 yield _renamed(item, f"test-{item.key}") if test else item
     else:
