@@ -1,1 +1,1 @@
-"""The store: SQLAlchemy Core over SQLite or PostgreSQL."""
+"""The store: SQLAlchemy Core over SQLite or PostgreSQL. `store.open_store` is the door."""

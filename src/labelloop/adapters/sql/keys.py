@@ -1,0 +1,47 @@
+"""API keys in the store. It sees their HMAC digests only; a stolen database opens no door."""
+
+from datetime import datetime
+
+from sqlalchemy import select, update
+
+from labelloop.adapters.sql import tables
+from labelloop.adapters.sql.database import Database
+from labelloop.domain.errors import Conflict
+from labelloop.domain.states import Role
+from labelloop.domain.types import Identity, Subject
+
+_keys = tables.api_key
+
+
+class SqlKeys:
+    """Implements ports.Keys."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def create(self, identity: Identity, digest: str, now: datetime) -> None:
+        """The same key for the same identity again is no error.
+
+        Raises:
+            Conflict: the key is revoked or stands for somebody else.
+        """
+        row = {"digest": digest, "subject": identity.subject, "role": identity.role, "project": identity.project}
+        with self._database.write() as connection:
+            new = self._database.insert(_keys).on_conflict_do_nothing()
+            connection.execute(new, {**row, "created_at": now})
+        if self.find(digest) != identity:
+            raise Conflict("This key is revoked or stands for somebody else. Make a new one.")
+
+    def find(self, digest: str) -> Identity | None:
+        valid = select(_keys).where(_keys.c.digest == digest, _keys.c.revoked_at.is_(None))
+        with self._database.read() as connection:
+            row = connection.execute(valid).one_or_none()
+        if row is None:
+            return None
+        return Identity(subject=Subject(row.subject), role=Role(row.role), project=row.project)
+
+    def revoke(self, digest: str, now: datetime) -> bool:
+        """False when there was no such key, or it was revoked before."""
+        valid = update(_keys).where(_keys.c.digest == digest, _keys.c.revoked_at.is_(None))
+        with self._database.write() as connection:
+            return connection.execute(valid.values(revoked_at=now)).rowcount == 1

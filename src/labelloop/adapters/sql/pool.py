@@ -1,0 +1,156 @@
+"""Items and their labels in the store; arrays of numbers where the loop thinks in arrays."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from itertools import chain
+from typing import Any
+
+import numpy as np
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, exists, func, literal_column, select, text, update
+
+from labelloop.adapters.sql import tables
+from labelloop.adapters.sql.database import Database, chunks
+from labelloop.adapters.sql.intake import Intake, insertion
+from labelloop.domain.states import ItemState
+from labelloop.domain.types import IngestReport, Item, ItemNumber, NewItem, PoolCounts
+from labelloop.maths.arrays import Ints
+from labelloop.projects import Project
+
+_items, _projects, _leases, _queries = tables.item, tables.project, tables.assignment, tables.query
+_SHOWN = (
+    _items.c.number,
+    _items.c.key,
+    _items.c.data,
+    _items.c.metadata,
+    _items.c.state,
+    _items.c.label,
+    _items.c.gold,
+    _items.c.duplicate_of,
+)
+
+
+class SqlPool:
+    """Implements ports.Pool."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._needed: dict[int, int] = {}
+
+    def add(self, name: str, items: Sequence[NewItem], now: datetime) -> IngestReport:
+        project = self._database.id_of(name)
+        own = _projects.c.id == project
+        with self._database.write([project]) as connection:
+            spec, first = connection.execute(select(_projects.c.spec, _projects.c["items"]).where(own)).one()
+            needed = Project.model_validate(spec).votes.needed
+            intake = Intake(project=project, first=first, needed=needed, now=now)
+            intake.take(items, connection)
+            if intake.rows:
+                connection.execute(insertion(), intake.rows)
+                counted = {state: _projects.c[state] + count for state, count in intake.states().items()}
+                grown = {"items": first + len(intake.rows), "pool_version": _projects.c.pool_version + 1}
+                connection.execute(update(_projects).where(own).values({**counted, **grown}))
+        return IngestReport(received=len(items), added=intake.added, duplicates=len(items) - intake.added)
+
+    def items(self, name: str, numbers: Sequence[ItemNumber]) -> list[Item]:
+        project = self._database.id_of(name)
+        found: dict[int, Item] = {}
+        with self._database.read() as connection:
+            for chunk in chunks({int(number) for number in numbers}):
+                asked = select(*_SHOWN).where(_items.c.project == project, _items.c.number.in_(chunk))
+                found.update((row.number, _item(row)) for row in connection.execute(asked))
+        return [found[number] for number in numbers if number in found]
+
+    def span(self, name: str, start: int, stop: int) -> list[Item]:
+        project = self._database.id_of(name)
+        inside = and_(_items.c.project == project, _items.c.number >= start, _items.c.number < stop)
+        with self._database.read() as connection:
+            return [_item(row) for row in connection.execute(select(*_SHOWN).where(inside).order_by(_items.c.number))]
+
+    def find(self, name: str, key: str) -> Item | None:
+        project = self._database.id_of(name)
+        if "\x00" in key:
+            return None
+        with self._database.read() as connection:
+            asked = select(*_SHOWN).where(_items.c.project == project, _items.c.key == key)
+            row = connection.execute(asked).one_or_none()
+        return None if row is None else _item(row)
+
+    def waiting(self, name: str) -> Ints:
+        project = self._database.id_of(name)
+        untouched = select(_items.c.number).where(_items.c.project == project, text(tables.WAITING))
+        live = select(_leases.c.item).where(_leases.c.project == project, text(tables.LIVE))
+        with self._database.read() as connection:
+            numbers = _column(connection, untouched.order_by(_items.c.number))
+            held = _column(connection, live)
+        return numbers[~np.isin(numbers, held)] if held.size else numbers
+
+    def labeled(self, name: str) -> tuple[Ints, list[str], Ints]:
+        project = self._database.id_of(name)
+        imported: ColumnElement[int] = literal_column("CASE WHEN source = 'import' THEN 1 ELSE 0 END")
+        asked = select(_items.c.number, _items.c.label, imported).where(
+            _items.c.project == project, text(tables.RESOLVED), _items.c.label.is_not(None)
+        )
+        with self._database.read() as connection:
+            rows = _cursor(connection, asked.order_by(_items.c.number)).fetchall()
+        numbers = np.fromiter((row[0] for row in rows), dtype=np.int64, count=len(rows))
+        sources = np.fromiter((row[2] for row in rows), dtype=np.int64, count=len(rows))
+        return numbers, [row[1] for row in rows], sources
+
+    def counts(self, name: str) -> PoolCounts:
+        project = self._database.id_of(name)
+        with self._database.read() as connection:
+            row = connection.execute(select(_projects).where(_projects.c.id == project)).one()
+            leased = connection.execute(_count_leased(project)).scalar_one()
+            queued = connection.execute(_count_queued(project, row.round)).scalar_one() if row.round else 0
+        return PoolCounts(
+            ingested=row.items,
+            pooled=row.pooled - leased - queued,
+            queued=queued,
+            leased=leased,
+            resolved=row.resolved,
+            disputed=row.disputed,
+            retired=row.retired,
+        )
+
+
+def _item(row: Row[Any]) -> Item:
+    return Item(
+        number=ItemNumber(row.number),
+        key=row.key,
+        data=row.data,
+        metadata=row.metadata,
+        state=ItemState(row.state),
+        label=row.label,
+        gold=row.gold,
+        duplicate_of=None if row.duplicate_of is None else ItemNumber(row.duplicate_of),
+    )
+
+
+def _cursor(connection: Connection, statement: Select[Any]) -> Any:
+    """The driver's own cursor: a million rows need no row objects."""
+    cursor = connection.execute(statement).cursor
+    assert cursor is not None  # noqa: S101 - a SELECT always has one
+    return cursor
+
+
+def _column(connection: Connection, statement: Select[Any]) -> Ints:
+    return np.fromiter(chain.from_iterable(_cursor(connection, statement).fetchall()), dtype=np.int64)
+
+
+def _open(project: int) -> Any:
+    return and_(_items.c.project == project, _items.c.state == ItemState.POOLED)
+
+
+def _count_leased(project: int) -> Select[tuple[int]]:
+    live = select(_leases.c.item).where(_leases.c.project == project, text("assignment." + tables.LIVE)).distinct()
+    held = live.subquery()
+    return select(func.count()).select_from(held.join(_items, _items.c.number == held.c.item)).where(_open(project))
+
+
+def _count_queued(project: int, number: int) -> Select[tuple[int]]:
+    planned = and_(_queries.c.project == project, _queries.c.round == number)
+    free = ~exists().where(
+        _leases.c.project == project, _leases.c.item == _queries.c.item, text("assignment." + tables.LIVE)
+    )
+    joined = _queries.join(_items, _items.c.number == _queries.c.item)
+    return select(func.count()).select_from(joined).where(planned, _open(project), free)

@@ -1,0 +1,80 @@
+"""Project files in the store, and the counters beside them. Their meaning is `labelloop.projects`' business."""
+
+from datetime import datetime
+
+import orjson
+from sqlalchemy import select, update
+
+from labelloop.adapters.sql import tables
+from labelloop.adapters.sql.database import Database
+from labelloop.domain.errors import ProjectExists, UnknownProject
+from labelloop.domain.states import ProjectState
+from labelloop.domain.types import ModelNumber, ProjectRow, RoundNumber
+from labelloop.projects import Project, parse
+
+_rows = tables.project
+
+
+class SqlProjects:
+    """Implements ports.Projects."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._parsed: dict[str, Project] = {}
+
+    def create(self, project: Project, now: datetime) -> None:
+        spec = project.model_dump(mode="json")
+        with self._database.write() as connection:
+            row = {"name": project.name, "spec": spec, "state": ProjectState.ACTIVE, "created_at": now}
+            new = self._database.insert(_rows).on_conflict_do_nothing(index_elements=["name"])
+            connection.execute(new, row)
+            kept = connection.execute(select(_rows.c.spec).where(_rows.c.name == project.name)).scalar_one()
+        if kept != orjson.loads(orjson.dumps(spec)) and parse(kept, project.name) != project:
+            raise ProjectExists(
+                f"A project {project.name!r} exists with another content. Give this one another name.",
+                project=project.name,
+            )
+
+    def get(self, name: str) -> Project:
+        known = self._parsed.get(name)
+        if known is not None:
+            return known
+        project = self._database.id_of(name)
+        with self._database.read() as connection:
+            spec = connection.execute(select(_rows.c.spec).where(_rows.c.id == project)).scalar_one()
+        # A project's file never changes, so it is read and checked once per process.
+        return self._parsed.setdefault(name, parse(spec, name))
+
+    def row(self, name: str) -> ProjectRow:
+        with self._database.read() as connection:
+            row = connection.execute(select(_rows).where(_rows.c.name == name)).one_or_none()
+        if row is None:
+            raise UnknownProject(name, self.names())
+        return ProjectRow(
+            name=name,
+            state=ProjectState(row.state),
+            pool_version=row.pool_version,
+            items=row.items,
+            spent=row.spent,
+            audit_threshold=row.audit_threshold,
+            champion=None if row.champion is None else ModelNumber(row.champion),
+            round=None if row.round is None else RoundNumber(row.round),
+            created_at=row.created_at,
+        )
+
+    def names(self) -> list[str]:
+        with self._database.read() as connection:
+            return list(connection.execute(select(_rows.c.name).order_by(_rows.c.name)).scalars())
+
+    def set_state(self, name: str, state: ProjectState) -> None:
+        project = self._database.id_of(name)
+        with self._database.write([project]) as connection:
+            connection.execute(update(_rows).where(_rows.c.id == project).values(state=state))
+
+    def fix_audit(self, name: str, threshold: int) -> int:
+        project = self._database.id_of(name)
+        own = _rows.c.id == project
+        with self._database.write([project]) as connection:
+            unset = update(_rows).where(own, _rows.c.audit_threshold.is_(None))
+            connection.execute(unset.values(audit_threshold=threshold))
+            return int(connection.execute(select(_rows.c.audit_threshold).where(own)).scalar_one())

@@ -1,0 +1,179 @@
+"""Ballots, verdicts and what can be told from them: who answered how, and the export."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, and_, bindparam, case, func, insert, select, text, update
+
+from labelloop.adapters.sql import tables
+from labelloop.adapters.sql.database import Database, chunks
+from labelloop.adapters.sql.export import resolved_items
+from labelloop.domain.states import AssignmentState, ItemState, Outcome, Role
+from labelloop.domain.types import Ballot, ItemNumber, Json, Subject, Verdict, Vote
+
+_items, _projects, _leases, _answers = tables.item, tables.project, tables.assignment, tables.annotation
+
+
+class SqlVerdicts:
+    """Implements ports.Verdicts."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def pending(self, name: str, limit: int) -> list[Ballot]:
+        project = self._database.id_of(name)
+        due = select(_items.c.number, _items.c.needed).where(_items.c.project == project, text(tables.PENDING))
+        with self._database.read() as connection:
+            rows = connection.execute(due.order_by(_items.c.number).limit(limit)).all()
+            votes = _votes(connection, project, [row.number for row in rows])
+        return [Ballot(item=ItemNumber(row.number), needed=row.needed, votes=tuple(votes[row.number])) for row in rows]
+
+    def settle(self, name: str, verdicts: Sequence[Verdict], now: datetime) -> int:
+        project = self._database.id_of(name)
+        taken: list[tuple[Verdict, str]] = []
+        with self._database.write([project]) as connection:
+            for chunk in chunks({verdict.item: verdict for verdict in verdicts}.values()):
+                taken += _fresh(connection, project, chunk)
+            if taken:
+                _apply(connection, project, taken, now)
+        return len(taken)
+
+    def disputed(self, name: str) -> list[ItemNumber]:
+        """Those that wait for a reviewer; not those whose reviewer has answered."""
+        project = self._database.id_of(name)
+        asked = select(_items.c.number).where(_items.c.project == project, text(tables.DISPUTED), _items.c.pending == 0)
+        with self._database.read() as connection:
+            return [ItemNumber(n) for n in connection.execute(asked.order_by(_items.c.number)).scalars()]
+
+    def annotators(self, name: str) -> list[Mapping[str, Json]]:
+        """`seconds` is their sum; `agreed` counts counted answers that equal the consensus of their item."""
+        project = self._database.id_of(name)
+        with self._database.read() as connection:
+            answered = {row.annotator: row for row in connection.execute(_answered(project))}
+            leased = {row.annotator: row for row in connection.execute(_leased(project))}
+        people = sorted(answered.keys() | leased.keys())
+        return [_person(one, answered.get(one), leased.get(one)) for one in people]
+
+    def export(self, name: str) -> Iterator[Mapping[str, Json]]:
+        return resolved_items(self._database, self._database.id_of(name))
+
+
+def _votes(connection: Connection, project: int, numbers: list[int]) -> dict[int, list[Vote]]:
+    votes: dict[int, list[Vote]] = defaultdict(list)
+    shown = (_answers.c.item, _answers.c.annotator, _answers.c.value, _answers.c.label, _answers.c.role)
+    for chunk in chunks(numbers):
+        counted = and_(_answers.c.project == project, _answers.c.item.in_(chunk), _answers.c.counted == 1)
+        for row in connection.execute(select(*shown).where(counted).order_by(_answers.c.id)):
+            vote = Vote(annotator=Subject(row.annotator), value=row.value, label=row.label, role=Role(row.role))
+            votes[row.item].append(vote)
+    return votes
+
+
+def _fresh(connection: Connection, project: int, verdicts: list[Verdict]) -> list[tuple[Verdict, str]]:
+    """Verdicts that saw all votes of an item which still waits for one, with the item's state before."""
+    numbers = [verdict.item for verdict in verdicts]
+    waiting = and_(_items.c.project == project, _items.c.number.in_(numbers), text(tables.PENDING))
+    rows = connection.execute(select(_items.c.number, _items.c.state, _items.c.votes).where(waiting))
+    before = {row.number: row for row in rows}
+    return [
+        (verdict, before[verdict.item].state)
+        for verdict in verdicts
+        if verdict.item in before and before[verdict.item].votes == verdict.votes
+    ]
+
+
+def _apply(connection: Connection, project: int, taken: list[tuple[Verdict, str]], now: datetime) -> None:
+    own = and_(_items.c.project == project, _items.c.number == bindparam("_item"))
+    names = ("state", "needed", "label", "value", "source", "confidence", "resolved_at")
+    values: dict[str, Any] = {name: bindparam(f"_{name}") for name in names}
+    changes = [_change(verdict, now) for verdict, _ in taken]
+    connection.execute(update(_items).where(own).values(**values, pending=0), changes)
+    connection.execute(insert(tables.consensus), [_row(project, verdict, now) for verdict, _ in taken])
+    moved = dict.fromkeys((ItemState.POOLED, ItemState.RESOLVED, ItemState.DISPUTED, ItemState.RETIRED), 0)
+    for verdict, before in taken:
+        moved[ItemState(before)] -= 1
+        moved[verdict.state] += 1
+    counters = {state.value: _projects.c[state.value] + count for state, count in moved.items() if count}
+    if counters:
+        connection.execute(update(_projects).where(_projects.c.id == project).values(counters))
+
+
+def _change(verdict: Verdict, now: datetime) -> dict[str, Any]:
+    won = verdict.state is ItemState.RESOLVED
+    return {
+        "_item": verdict.item,
+        "_state": verdict.state,
+        "_needed": verdict.needed,
+        "_label": verdict.label if won else None,
+        "_value": verdict.value if won else None,
+        "_source": verdict.source if won else None,
+        "_confidence": verdict.confidence if won else None,
+        "_resolved_at": now if won else None,
+    }
+
+
+def _row(project: int, verdict: Verdict, now: datetime) -> dict[str, Any]:
+    return {
+        "project": project,
+        "item": verdict.item,
+        "state": verdict.state,
+        "needed": verdict.needed,
+        "votes": verdict.votes,
+        "value": verdict.value,
+        "label": verdict.label,
+        "confidence": verdict.confidence,
+        "source": verdict.source,
+        "created_at": now,
+    }
+
+
+def _answered(project: int) -> Any:
+    def number(condition: Any) -> Any:
+        return func.coalesce(func.sum(case((condition, 1), else_=0)), 0)
+
+    agrees = and_(_answers.c.counted == 1, _items.c.state == ItemState.RESOLVED, _items.c.value == _answers.c.value)
+    return (
+        select(
+            _answers.c.annotator,
+            *(number(_answers.c.outcome == o).label(o) for o in (Outcome.ACCEPTED, Outcome.LATE, Outcome.SURPLUS)),
+            func.coalesce(func.sum(_answers.c.seconds), 0.0).label("seconds"),
+            number(agrees).label("agreed"),
+        )
+        .select_from(_answers.join(_items, _same_item()))
+        .where(_answers.c.project == project)
+        .group_by(_answers.c.annotator)
+    )
+
+
+def _same_item() -> Any:
+    return and_(_items.c.project == _answers.c.project, _items.c.number == _answers.c.item)
+
+
+def _leased(project: int) -> Any:
+    def number(state: AssignmentState) -> Any:
+        return func.coalesce(func.sum(case((_leases.c.state == state, 1), else_=0)), 0)
+
+    return (
+        select(
+            _leases.c.annotator,
+            number(AssignmentState.SKIPPED).label("skipped"),
+            number(AssignmentState.LEASED).label("open"),
+        )
+        .where(_leases.c.project == project)
+        .group_by(_leases.c.annotator)
+    )
+
+
+def _person(name: str, answered: Row[Any] | None, leased: Row[Any] | None) -> dict[str, Json]:
+    return {
+        "annotator": name,
+        "accepted": int(answered.accepted) if answered else 0,
+        "late": int(answered.late) if answered else 0,
+        "surplus": int(answered.surplus) if answered else 0,
+        "skipped": int(leased.skipped) if leased else 0,
+        "open": int(leased.open) if leased else 0,
+        "seconds": float(answered.seconds) if answered else 0.0,
+        "agreed": int(answered.agreed) if answered else 0,
+    }
