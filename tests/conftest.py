@@ -14,7 +14,7 @@ def _own_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for name in list(os.environ):
         if name.startswith("LABELLOOP_") and name != "LABELLOOP_DATA":
             monkeypatch.delenv(name)
-    yield
+    return
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -29,7 +29,7 @@ HEARTBEAT = 1.0
 log = structlog.get_logger("labelloop.jobs")
 
 
-class Overtaken(Exception):  # noqa: N818 - not an error: another attempt does the work
+class Overtaken(Exception):
     """Another attempt has taken this job over."""
 
 

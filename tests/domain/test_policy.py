@@ -15,12 +15,19 @@ NOW = datetime(2030, 1, 1, tzinfo=UTC)
 
 def facts(**changes):
     """Facts in which nothing is due; each test changes what it is about."""
-    quiet = dict(now=NOW, resolved=100, resolved_then=100, last=3, asked_at=NOW - timedelta(hours=1), running=False)
+    quiet = {
+        "now": NOW,
+        "resolved": 100,
+        "resolved_then": 100,
+        "last": 3,
+        "asked_at": NOW - timedelta(hours=1),
+        "running": False,
+    }
     return policy.TrainingFacts(**(quiet | changes))
 
 
 def due(facts, **rules):
-    return policy.retrain_due(facts, **(dict(first=20, labels=None, every=None, class_minimum=None) | rules))
+    return policy.retrain_due(facts, **({"first": 20, "labels": None, "every": None, "class_minimum": None} | rules))
 
 
 def test_paused_projects_and_spent_budgets_hand_out_nothing():
@@ -109,7 +116,7 @@ def test_the_audit_reserve_never_takes_more_than_a_fifth(pool, share, budget):
 
 
 def gate(**changes):
-    rules = dict(kind="not_worse", metric="accuracy", audit_items=100, minimum_audit=20, tolerance=0.0)
+    rules = {"kind": "not_worse", "metric": "accuracy", "audit_items": 100, "minimum_audit": 20, "tolerance": 0.0}
     return policy.gate(**(rules | changes))
 
 

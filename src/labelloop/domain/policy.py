@@ -100,7 +100,7 @@ class Due:
     reason: str
 
 
-def retrain_due(  # noqa: PLR0913 - one keyword per condition of the project file
+def retrain_due(
     facts: TrainingFacts,
     *,
     first: int,
@@ -132,7 +132,7 @@ def retrain_due(  # noqa: PLR0913 - one keyword per condition of the project fil
 # --- promote -------------------------------------------------------------------------------------------------
 
 
-def gate(  # noqa: PLR0913 - the facts of one decision
+def gate(
     *, kind: str, metric: str, difference: Estimate | None, audit_items: int, minimum_audit: int, tolerance: float
 ) -> tuple[bool, str]:
     """Whether a healthy candidate replaces the champion, and why.

@@ -131,15 +131,14 @@ def _spread(project: Project, source: EvidenceSource, near: Ints, scores: Floats
 
 def _minority(project: Project, view: PoolView, source: EvidenceSource, rng: np.random.Generator) -> Ranked:
     """By how likely an item helps the classes that the labels are short of; in blocks, so that memory stays flat."""
+    if not len(view.waiting):
+        return _ranked(view.waiting, chance=1.0)
     size = project.items.shard_size
-    blocks = [view.waiting[at : at + size] for at in range(0, len(view.waiting), size)]
-    scores = np.concatenate(
-        [np.zeros(0)]
-        + [
-            balance.minority_scores(_probabilities(source, block), view.class_counts).astype(np.float64)
-            for block in blocks
-        ]
+    found = balance.Claims.joined(
+        balance.claims(_probabilities(source, view.waiting[at : at + size]), view.class_counts)
+        for at in range(0, len(view.waiting), size)
     )
+    scores = balance.minority_scores(found, view.class_counts)
     order = selection.top(scores, min(project.lanes.window, len(scores)), rng)
     return _ranked(view.waiting[order], chance=1.0, scores=scores[order])
 

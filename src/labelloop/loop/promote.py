@@ -12,7 +12,7 @@ from labelloop.domain.states import ModelState
 from labelloop.domain.types import Estimate, Model, ModelNumber, Subject
 from labelloop.loop.pool import audit_labels
 from labelloop.loop.train import load_model
-from labelloop.maths import estimation
+from labelloop.maths import estimation, metrics
 from labelloop.ports import Ports
 from labelloop.projects import Project
 
@@ -86,5 +86,5 @@ def _difference(ports: Ports, project: Project, candidate: ModelNumber, champion
         mean, low, high = estimation.paired_difference(ours == codes, theirs == codes, two_sided)
     else:
         rng = np.random.default_rng(project.seed)
-        mean, low, high = estimation.paired_bootstrap(estimation.macro_f1, ours, theirs, codes, rng, two_sided)
+        mean, low, high = estimation.paired_bootstrap(metrics.macro_f1, ours, theirs, codes, rng, two_sided)
     return Estimate(mean=mean, low=low, high=high), len(numbers)
