@@ -84,7 +84,7 @@ def claims(probabilities: Floats, class_counts: Ints, *, targets: Floats | None 
     )
 
 
-def minority_scores(found: Claims, class_counts: Ints, *, targets: Floats | None = None, unseen: int = 50) -> Floats:
+def claim_scores(found: Claims, class_counts: Ints, *, targets: Floats | None = None, unseen: int = 50) -> Floats:
     """Balanced margin: always the smallest margin among the rows of the class with the fewest labels.
 
     Rows are put into buckets by their predicted class (the idea of class-balanced margin in DIRECT, arXiv 2312.09196).
@@ -103,7 +103,7 @@ def minority_scores(found: Claims, class_counts: Ints, *, targets: Floats | None
     Example:
         >>> rows = np.array([[0.9, 0.1], [0.6, 0.4], [0.3, 0.7], [0.45, 0.55]])
         >>> counts = np.array([30, 2])
-        >>> np.argsort(-minority_scores(claims(rows, counts), counts)).tolist()
+        >>> np.argsort(-claim_scores(claims(rows, counts), counts)).tolist()
         [3, 2, 1, 0]
     """
     wanted, closeness = found.predicted.copy(), found.closeness.astype(np.float64)
@@ -113,6 +113,24 @@ def minority_scores(found: Claims, class_counts: Ints, *, targets: Floats | None
     hidden = hidden[_place_in_run(found.rarest[hidden]) < unseen]
     wanted[hidden], closeness[hidden] = found.rarest[hidden], found.posterior[hidden]
     return balanced_order(wanted, closeness, class_counts=class_counts, targets=targets)
+
+
+def minority_scores(probabilities: Floats, class_counts: Ints, *, targets: Floats | None = None) -> Floats:
+    """`claim_scores` of rows that are all at hand; for a pool in blocks join their `claims` first.
+
+    Args:
+        probabilities: (n, classes), calibrated.
+        class_counts: (classes,) labels so far, audit left out.
+        targets: (classes,) shares to aim at; equal shares when not given.
+
+    Returns:
+        (n,) finite: higher asks first.
+
+    Example:
+        >>> minority_scores(np.array([[0.9, 0.1], [0.4, 0.6]]), np.array([5, 1])).tolist()
+        [-12.0, -4.0]
+    """
+    return claim_scores(claims(probabilities, class_counts, targets=targets), class_counts, targets=targets)
 
 
 def balanced_order(wanted: Ints, closeness: Floats, *, class_counts: Ints, targets: Floats | None = None) -> Floats:

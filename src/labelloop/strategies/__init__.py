@@ -1,0 +1,106 @@
+"""From the strategy in a project file to what it needs to see and how it scores.
+
+`bind` is the registry; `checked_score` and `checked_pick` are how the loop asks, so that a broken strategy is found
+before its answer is believed. Adding one: a formula in `maths.acquisition` and a line in `own`, or a plugin; see
+CONTRIBUTING.
+"""
+
+import numpy as np
+
+from labelloop.domain.errors import LabelloopError
+from labelloop.maths.arrays import Floats, Ints
+from labelloop.projects import ModalStrategy, PluginStrategy, StrategySpec
+from labelloop.strategies import modal, own, plugins
+from labelloop.strategies.contract import Evidence, Need, Picker, Strategy, StrategyFailed
+
+__all__ = [
+    "Evidence",
+    "Need",
+    "Picker",
+    "Strategy",
+    "StrategyFailed",
+    "bind",
+    "checked_pick",
+    "checked_score",
+    "names",
+]
+
+
+def names() -> dict[str, str]:
+    """Kind of strategy → what it asks first, in a line; the kinds of the project file."""
+    return {
+        "random": "any row: the yardstick, and the safe choice before there is a model",
+        **{name: line for name, (_, line) in own.OF_PROBABILITIES.items()},
+        **{name: line for name, (_, line) in own.OF_COMMITTEE.items()},
+        "modal": "what a query function of modAL asks for, by its import path",
+        "plugin": "what a strategy of another package asks for, by its entry point",
+    }
+
+
+def bind(spec: StrategySpec) -> Strategy:
+    """The strategy a project file asks for, ready to score.
+
+    Raises:
+        InvalidProject: an unknown plugin or modAL function, or one that cannot be loaded; lists the known ones.
+    """
+    if isinstance(spec, ModalStrategy):
+        return modal.load(spec.function)
+    if isinstance(spec, PluginStrategy):
+        return plugins.load(spec.name)
+    if spec.kind in own.OF_PROBABILITIES:
+        return own.OfProbabilities(spec.kind, own.OF_PROBABILITIES[spec.kind][0])
+    if spec.kind in own.OF_COMMITTEE:
+        return own.OfCommittee(spec.kind, own.OF_COMMITTEE[spec.kind][0])
+    return own.Random()
+
+
+def checked_score(strategy: Strategy, evidence: Evidence, rng: np.random.Generator) -> Floats:
+    """Scores (n,) that can be believed: finite floats, one per row.
+
+    Raises:
+        StrategyFailed: the strategy raised, or answered with another shape, NaN or infinity; names the first row.
+        InvalidProject: the strategy cannot work with the project's model.
+    """
+    try:
+        answer = np.asarray(strategy.score(evidence, rng))
+    except LabelloopError:
+        raise
+    except Exception as error:
+        raise _failed(strategy, f"raised {type(error).__name__}: {error}") from error
+    if answer.shape != (evidence.rows,):
+        raise _failed(strategy, f"answered shape {answer.shape} for {evidence.rows} rows")
+    if not (np.issubdtype(answer.dtype, np.number) or answer.dtype == bool) or np.iscomplexobj(answer):
+        raise _failed(strategy, f"answered {answer.dtype}, not numbers")
+    scores: Floats = answer if np.issubdtype(answer.dtype, np.floating) else answer.astype(np.float64)
+    bad = np.flatnonzero(~np.isfinite(scores))
+    if len(bad):
+        raise _failed(strategy, f"answered {scores[bad[0]]} for row {bad[0]} ({len(bad)} such rows)")
+    return scores
+
+
+def checked_pick(picker: Picker, evidence: Evidence, count: int, rng: np.random.Generator) -> Ints:
+    """Positions (≤ count,) that can be believed: in range, no repeats.
+
+    Raises:
+        StrategyFailed: the strategy raised, or answered something else.
+        InvalidProject: the strategy cannot work with the project's model.
+    """
+    try:
+        answer = np.asarray(picker.pick(evidence, count, rng))
+    except LabelloopError:
+        raise
+    except Exception as error:
+        raise _failed(picker, f"raised {type(error).__name__}: {error}") from error
+    if answer.ndim != 1 or (len(answer) and not np.issubdtype(answer.dtype, np.integer)):
+        raise _failed(picker, f"picked shape {answer.shape} of {answer.dtype}, not positions")
+    positions: Ints = answer.astype(np.intp)
+    if len(positions) > count or ((positions < 0) | (positions >= evidence.rows)).any():
+        raise _failed(picker, f"picked {len(positions)} positions for {count} of {evidence.rows} rows, or outside them")
+    if len(np.unique(positions)) < len(positions):
+        raise _failed(picker, "picked a row twice")
+    return positions
+
+
+def _failed(strategy: Strategy | Picker, what: str) -> StrategyFailed:
+    name = getattr(strategy, "name", type(strategy).__name__)
+    return StrategyFailed(f"The strategy {name!r} {what}.", strategy=name)
