@@ -1,1 +1,20 @@
 """The HTTP door."""
+
+from labelloop.settings import Settings
+
+
+def serve(settings: Settings) -> None:
+    """Run the API and the page in this process until it is told to stop; requests under way are finished first."""
+    import uvicorn
+
+    from labelloop.api.asgi import create
+
+    uvicorn.run(
+        create(settings),
+        host=settings.host,
+        port=settings.port,
+        log_config=None,  # labelloop.telemetry decides where logs go
+        access_log=False,  # each request is logged by its middleware, with its id and outcome
+        server_header=False,
+        timeout_graceful_shutdown=10,
+    )

@@ -1,14 +1,13 @@
 """What goes out: domain values as JSON, by orjson, with the names of the wire."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
 import orjson
 from starlette.responses import Response
 
-from labelloop.domain.types import Job, LeaseOutcome, Model
+from labelloop.domain.types import LeaseOutcome
 from labelloop.loop.lease import LeaseBatch
 
 _OPTIONS = orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY
@@ -37,19 +36,6 @@ def batch(found: LeaseBatch) -> dict[str, Any]:
 def outcomes(found: Sequence[LeaseOutcome]) -> list[dict[str, Any]]:
     """Outcomes, without what they do not say."""
     return [_outcome(one) for one in found]
-
-
-def job(found: Job) -> dict[str, Any]:
-    """A job as people and schedulers see it."""
-    members = asdict(found)
-    members["job"] = members.pop("id")
-    del members["due_key"]
-    return members
-
-
-def model(found: Model) -> dict[str, Any]:
-    """A model of the registry."""
-    return asdict(found)
 
 
 def _lease(found: LeaseBatch, one: Any) -> dict[str, Any]:

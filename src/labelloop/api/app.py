@@ -11,7 +11,7 @@ from labelloop.api.context import Context
 from labelloop.api.gauges import PortSampler
 from labelloop.api.keys import KeyRing
 from labelloop.api.middleware import BodyLimit, Observe, SafeHeaders
-from labelloop.api.routes import ROUTERS
+from labelloop.api.routes import ROUTERS, role_of
 from labelloop.api.routes.data import INGESTS_AT_ONCE
 from labelloop.ports import Ports
 from labelloop.settings import Settings
@@ -50,6 +50,21 @@ def create_app(ports: Ports, settings: Settings) -> FastAPI:
     return app
 
 
+_REFUSAL = {
+    "description": "What went wrong and what to do (RFC 9457)",
+    "content": {problems.MEDIA_TYPE: {"schema": {"$ref": _REFERENCE.format(model="Problem")}}},
+}
+
+
+def _complete(call: dict[str, Any]) -> None:
+    """Say who may make this call, and how it fails."""
+    role = role_of(call["operationId"])
+    call["security"] = [{"key": []}] if role else []
+    call["x-role"] = role or "public"
+    call["responses"].pop("422", None)  # FastAPI's own shape of an error, which we do not use
+    call["responses"]["default"] = _REFUSAL
+
+
 def _openapi(app: FastAPI) -> dict[str, Any]:
     """FastAPI's document, with the bodies that we read ourselves, the key, and the shape of problems."""
     if app.openapi_schema is None:
@@ -60,5 +75,8 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
         components = document.setdefault("components", {})
         components.setdefault("schemas", {}).update(definitions.get("$defs", {}))
         components["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
-        document["security"] = [{"key": []}]
+        components["schemas"]["Problem"] = problems.SCHEMA
+        for path in document["paths"].values():
+            for call in path.values():
+                _complete(call)
     return app.openapi_schema or document

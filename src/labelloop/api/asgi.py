@@ -11,12 +11,12 @@ from labelloop.api.app import create_app
 from labelloop.settings import Settings
 
 
-def create() -> FastAPI:
-    """The application of this environment; its ports are closed when the server stops."""
-    settings = Settings()
-    telemetry.configure(log_format=settings.log_format, level=settings.log_level)
-    ports = wiring.build(settings)
-    app = create_app(ports, settings)
+def create(settings: Settings | None = None) -> FastAPI:
+    """The application of this environment, or of these settings; its ports are closed when the server stops."""
+    chosen = settings or Settings()
+    telemetry.configure(log_format=chosen.log_format, level=chosen.log_level)
+    ports = wiring.build(chosen)
+    app = create_app(ports, chosen)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

@@ -48,6 +48,20 @@ HEADERS: Mapping[type[LabelloopError], Mapping[str, str]] = {
     errors.Unavailable: {"Retry-After": str(RETRY_SECONDS)},
 }
 
+SCHEMA: Mapping[str, Any] = {
+    "type": "object",
+    "title": "Problem",
+    "required": ["type", "title", "status", "detail"],
+    "properties": {
+        "type": {"type": "string", "description": "Which kind of problem, for programs."},
+        "title": {"type": "string", "description": "The kind in words."},
+        "status": {"type": "integer"},
+        "detail": {"type": "string", "description": "What was wrong with this call and what to do next."},
+    },
+    "additionalProperties": True,
+}
+"""A problem as OpenAPI describes it; further members are the ids it is about."""
+
 _TITLES = {400: "Malformed request", 404: "No such address", 405: "Method not allowed", 500: "Internal error"}
 _HTTP_SLUGS = {400: "malformed-request", 404: "unknown-address", 405: "method-not-allowed", 500: "internal"}
 

@@ -75,18 +75,13 @@ def _seen_by(ports: Ports, who: Identity) -> list[dict[str, Any]]:
 
 
 def _view(ports: Ports, name: str) -> dict[str, Any]:
-    project = ports.projects.get(name)
-    rules = schema.of(project)
-    shown = project.items.field or {"text": "text", "image": "image", "table": None}[project.items.kind]
+    """The status, and what a page must know to show an item: its field, and the value of white."""
+    project, status = ports.projects.get(name), report.status(ports, name)
+    default = {"text": "text", "image": "image", "table": None}[project.items.kind]
+    maximum = project.features.maximum if project.features.kind == "pixels" else 255.0
     return {
-        **report.status(ports, name),
-        "title": project.title or name,
-        "labels": {"kind": rules.kind, "classes": rules.classes, "instructions": rules.instructions},
-        "items": {
-            "kind": project.items.kind,
-            "field": shown,
-            "maximum": project.features.maximum if project.features.kind == "pixels" else 255.0,
-        },
+        **status,
+        "items": {**status["items"], "field": project.items.field or default, "maximum": maximum},
     }
 
 

@@ -33,7 +33,7 @@ async def job(job: str, who: Engineer, use: Use) -> Response:
     """How a job stands: state, progress, and its result or problem."""
     found = await run_in_threadpool(use.ports.jobs.get, JobId(job))
     cover(who, found.project)
-    return answers.reply(answers.job(found))
+    return answers.reply(report.job_summary(found))
 
 
 @router.get("/projects/{project}/models", operation_id="models")
@@ -41,7 +41,7 @@ async def models(project: str, _: Reviewer, use: Use) -> Response:
     """The registry, oldest first."""
     row = await run_in_threadpool(use.ports.projects.row, project)
     found = await run_in_threadpool(use.ports.models.all, project)
-    return answers.reply({"champion": row.champion, "models": [answers.model(one) for one in found]})
+    return answers.reply({"champion": row.champion, "models": [report.model_summary(one) for one in found]})
 
 
 @router.post("/projects/{project}/models/{number}/promote", operation_id="promote")
@@ -50,7 +50,7 @@ async def promote(project: str, number: int, who: Engineer, use: Use) -> Respons
     found = await run_in_threadpool(
         loop_promote.promote_by_hand, use.ports, project, ModelNumber(number), by=who.subject
     )
-    return answers.reply(answers.model(found))
+    return answers.reply(report.model_summary(found))
 
 
 @router.get("/projects/{project}/curve", operation_id="curve")

@@ -1,0 +1,297 @@
+// The page: sign in, choose a project, label. Puts together what the other modules know.
+
+import { Api } from "./api.js";
+import { Desk } from "./desk.js";
+import { Pictures, make, prefetch, show } from "./items.js";
+import { Classes } from "./classes.js";
+
+const KEY = "labelloop.key"; // in sessionStorage: this tab only, gone when it is closed
+const STATUS_MS = 15_000;
+const $ = (id) => document.getElementById(id);
+
+let api = null;
+let me = null;
+let desk = null;
+let view = null; // the project as the service describes it
+let pictures = null;
+let mine = 0;
+let shown = null; // the lease on screen
+let watch = { since: 0, seconds: 0 };
+let ticker = 0;
+
+const classes = new Classes($("classes"), $("search"), $("find"), answer);
+
+// --- signing in and choosing -----------------------------------------------------------------------------------
+
+function screen(name) {
+  for (const id of ["sign-in", "choose", "desk"]) $(id).hidden = id !== name;
+  $("who").hidden = $("sign-out").hidden = name === "sign-in";
+}
+
+function askForKey(why = "") {
+  sessionStorage.removeItem(KEY);
+  stop();
+  $("pick").hidden = true;
+  $("banner").hidden = true;
+  $("key").value = "";
+  $("key-error").textContent = why;
+  $("key-error").hidden = !why;
+  screen("sign-in");
+  $("key").focus();
+}
+
+async function signIn(key) {
+  api = new Api(key);
+  try {
+    me = await api.get("/v1/whoami");
+    sessionStorage.setItem(KEY, key);
+    $("who").textContent = me.subject;
+    await choose();
+  } catch (problem) {
+    if (problem.status === 401) return askForKey("Nobody knows this key. Check it, or ask for a new one.");
+    if (problem.status === undefined) throw problem;
+    askForKey(problem.message);
+    sessionStorage.setItem(KEY, key); // the service is away, not the key wrong: a reload tries again
+  }
+  return undefined;
+}
+
+async function choose() {
+  const { projects } = await api.get("/v1/projects");
+  const options = projects.map(({ project, title }) => {
+    const option = make("option", "", title);
+    option.value = project;
+    return option;
+  });
+  $("projects").replaceChildren(...options);
+  $("pick").hidden = projects.length < 2;
+  const wanted = decodeURIComponent(location.hash.slice(1));
+  if (projects.some(({ project }) => project === wanted)) return start(wanted);
+  if (projects.length === 1) return start(projects[0].project);
+  $("pick").hidden = true;
+  $("choices").replaceChildren(...projects.map(choice));
+  if (!projects.length) $("choices").append(make("li", "hint", "There is no project for your key yet."));
+  return screen("choose");
+}
+
+function choice({ project, title, state }) {
+  const button = make("button", "", title);
+  button.type = "button";
+  button.append(make("span", "hint", state === "active" ? "" : state));
+  button.addEventListener("click", () => start(project));
+  const entry = make("li");
+  entry.append(button);
+  return entry;
+}
+
+// --- labeling ------------------------------------------------------------------------------------------------------
+
+async function start(project) {
+  stop();
+  try {
+    view = await api.get(`/v1/projects/${encodeURIComponent(project)}`);
+  } catch (problem) {
+    if (problem.status === 401) return askForKey("Your key is no longer known.");
+    return askForKey(problem.message);
+  }
+  history.replaceState(null, "", `#${encodeURIComponent(project)}`);
+  document.title = `${view.title} · labelloop`;
+  $("projects").value = project;
+  $("pick").hidden = $("projects").options.length < 2;
+  $("instructions").hidden = !view.labels.instructions;
+  $("instructions").lastElementChild.textContent = view.labels.instructions;
+  $("last").textContent = "";
+  mine = 0;
+  shown = null;
+  screen("desk");
+  if (view.labels.kind !== "classes") {
+    classes.set([]);
+    return rest("This project needs an editor", "Only projects of plain classes can be labeled on this page.", false);
+  }
+  classes.set(view.labels.classes);
+  pictures = new Pictures(api, project);
+  desk = new Desk({
+    api, project, subject: me.subject,
+    on: { changed: render, sent, signedOut: () => askForKey("You were signed out. Your answers are kept; sign in to send them.") },
+  });
+  ticker = setInterval(tick, 1000);
+  refresh(project);
+  return desk.open();
+}
+
+function stop() {
+  clearInterval(ticker);
+  desk?.close();
+  desk = null;
+  pictures?.keep([]);
+  pictures = null;
+}
+
+function answer(label) {
+  if (!desk?.current) return;
+  told(`${label}`);
+  classes.flash(label);
+  desk.answer(label, Math.round(seconds() * 10) / 10);
+}
+
+function skip() {
+  if (!desk?.current) return;
+  told("Skipped");
+  desk.skip();
+}
+
+function undo() {
+  if (desk?.undo()) told("Taken back");
+}
+
+function told(what) {
+  $("last").textContent = what;
+  $("said").textContent = what;
+}
+
+function sent(entry, outcome) {
+  if (outcome.outcome === "rejected") notice(`An answer was not taken: ${outcome.reason}.`);
+  else if (!entry.skip && outcome.outcome !== "duplicate") mine += 1;
+  render();
+}
+
+function render() {
+  if (!desk) return;
+  const lease = desk.current;
+  $("item").hidden = !lease;
+  $("answers").hidden = !lease;
+  $("skip").disabled = !lease;
+  $("undo").disabled = !desk.held;
+  if (lease && lease !== shown) present(lease);
+  if (!lease) {
+    shown = null;
+    idle();
+  } else {
+    $("waiting").hidden = true;
+  }
+  // The held answer counts as given: what a person did should show at once.
+  $("mine-count").textContent = String(mine + desk.outbox.entries.filter((one) => !one.skip).length + (desk.held?.label ? 1 : 0));
+  $("unsent").hidden = !desk.unsent;
+  $("unsent").textContent = `${desk.unsent} to send`;
+  if (desk.offline) {
+    const kept = desk.unsent === 1 ? "1 answer is kept" : `${desk.unsent} answers are kept`;
+    notice(desk.unsent ? `No connection. ${kept} here and sent as soon as it is back.` : "No connection. Trying again…", true);
+  } else if ($("banner").dataset.offline) {
+    $("banner").hidden = true;
+  }
+  pictures.keep([...desk.queue, ...(desk.held ? [desk.held.lease] : [])]);
+  prefetch(desk.queue.slice(1, 4), view.items, pictures);
+}
+
+function present(lease) {
+  shown = lease;
+  watch = { since: document.hidden ? 0 : performance.now(), seconds: 0 };
+  const parts = [show(lease, view.items, pictures)];
+  if (lease.lane === "review") parts.push(make("p", "note", "Annotators disagree about this item. Your answer decides."));
+  $("item").replaceChildren(...parts);
+  $("item").scrollTop = 0;
+  classes.suggest(lease.prediction);
+}
+
+function idle() {
+  if (!desk.waiting) {
+    rest(desk.offline ? "No connection" : "Fetching items…", "", false);
+  } else if (desk.waiting.until === null) {
+    rest("Nothing to do", `${sentence(desk.waiting.reason)} Thank you for your work.`);
+  } else {
+    const left = Math.max(0, Math.ceil((desk.waiting.until - Date.now()) / 1000));
+    rest("Nothing to do right now", `${sentence(desk.waiting.reason)} Looking again ${left ? `in ${left} s` : "now"}.`);
+  }
+}
+
+function rest(title, words, again = true) {
+  $("item").hidden = $("answers").hidden = true;
+  $("skip").disabled = true;
+  $("waiting").hidden = false;
+  $("waiting-title").textContent = title;
+  $("waiting-text").textContent = words;
+  $("look-again").hidden = !again;
+}
+
+function notice(words, offline = false) {
+  $("banner").textContent = words;
+  $("banner").hidden = false;
+  $("banner").dataset.offline = offline ? "1" : "";
+}
+
+function sentence(words) {
+  return `${words[0].toUpperCase()}${words.slice(1).replace(/\.$/, "")}.`;
+}
+
+function seconds() {
+  return watch.seconds + (watch.since ? (performance.now() - watch.since) / 1000 : 0);
+}
+
+let ticks = 0;
+function tick() {
+  if (!desk.current) render();
+  ticks += 1;
+  if ((ticks * 1000) % STATUS_MS === 0) refresh($("projects").value);
+}
+
+// How far we are: what the service counts, which includes what was sent.
+async function refresh(project) {
+  if (document.hidden) return;
+  const base = `/v1/projects/${encodeURIComponent(project)}`;
+  try {
+    const [status, own] = await Promise.all([api.get(base), api.get(`${base}/annotators/me`)]);
+    if (!desk || status.name !== view.name) return;
+    mine = own.accepted + own.late + own.surplus;
+    progress(status);
+    render();
+  } catch {
+    // The strip is a courtesy; the desk itself notices a lost connection.
+  }
+}
+
+function progress({ budget, items: { counts } }) {
+  const limited = budget.votes !== null;
+  const [done, all] = limited ? [budget.spent, budget.votes] : [counts.resolved, counts.ingested];
+  $("whole").max = Math.max(all, 1);
+  $("whole").value = Math.min(done, all);
+  const number = new Intl.NumberFormat("en");
+  $("whole-text").textContent = `${number.format(done)} of ${number.format(all)} ${limited ? "votes spent" : "items labeled"}`;
+}
+
+// --- events ----------------------------------------------------------------------------------------------------------
+
+$("key-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  signIn($("key").value.trim());
+});
+$("sign-out").addEventListener("click", () => askForKey());
+$("projects").addEventListener("change", (event) => {
+  event.target.blur();
+  start(event.target.value);
+});
+$("skip").addEventListener("click", skip);
+$("undo").addEventListener("click", undo);
+$("look-again").addEventListener("click", () => desk?.lookAgain());
+
+document.addEventListener("keydown", (event) => {
+  desk?.active();
+  if (!desk || $("desk").hidden || event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
+  if (event.target.closest("input, select, textarea")) return;
+  const key = event.key.toLowerCase();
+  if (key === "u" || key === "backspace") undo();
+  else if (key === "s") skip();
+  else if (key === "/" && classes.searchable) classes.search();
+  else if (!classes.press(key)) return;
+  event.preventDefault();
+});
+document.addEventListener("pointerdown", () => desk?.active());
+window.addEventListener("online", () => desk?.lookAgain());
+window.addEventListener("pagehide", () => desk?.leave());
+document.addEventListener("visibilitychange", () => {
+  if (document.hidden) watch = { since: 0, seconds: seconds() };
+  else watch.since = performance.now();
+});
+
+const kept = sessionStorage.getItem(KEY);
+if (kept) signIn(kept);
+else askForKey();
