@@ -1,29 +1,27 @@
 """Granting leases: which proposed candidates the rules allow, and why each was served. Runs inside a group commit."""
 
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, func, literal, select, text, update
+from sqlalchemy import Connection, Row, and_, bindparam, exists, func, insert, literal, select, text
 
 from labelloop.adapters.sql import tables
-from labelloop.adapters.sql.database import Database, chunks
+from labelloop.adapters.sql.assignments import Assignment, free_slot, past, review_slot
 from labelloop.domain.states import AssignmentState, ItemState, Lane
 from labelloop.domain.types import Candidate, ItemNumber, Lease, LeaseId, Subject
 
 _items, _projects, _leases, _queries = tables.item, tables.project, tables.assignment, tables.query
 _rounds, _answers = tables.round_, tables.annotation
-_HOLDING = (AssignmentState.LEASED, AssignmentState.DONE)
-_TURN = (AssignmentState.LEASED, AssignmentState.DONE, AssignmentState.SKIPPED)
+_TURN = frozenset({AssignmentState.LEASED, AssignmentState.DONE, AssignmentState.SKIPPED})
+_WHY = ("round", "model", "strategy", "score", "probability", "planned_rank")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grant:
     """One request for leases. `most` bounds the annotator's open leases, `budget` counted votes plus live leases."""
 
-    database: Database
     project: int
     annotator: Subject
     candidates: Sequence[Candidate]
@@ -34,21 +32,18 @@ class Grant:
 
     def __call__(self, connection: Connection) -> list[Lease]:
         """Write the leases; a number of statements that does not grow with the candidates."""
-        lanes = {candidate.item: candidate.lane for candidate in self.candidates}
-        expire(connection, self.project, self.now, items=lanes)
-        desk = _look(connection, self, lanes)
-        picked = [row for row in map(desk.place, desk.affordable(lanes)) if row is not None]
+        desk = _look(connection, self)
+        picked = [desk.place(item) for item in desk.affordable()]
         if not picked:
             return []
         desk.number(connection, picked)
-        new = self.database.insert(_leases).on_conflict_do_nothing()
-        granted = connection.execute(new.returning(_leases.c.id, _leases.c.item), picked)
-        ids = {row.item: row.id for row in granted}
-        return [self._lease(row, desk.items[row["item"]], ids) for row in picked if row["item"] in ids]
+        # Writers of a project follow one another, so what was free a moment ago still is.
+        ids = {row.item: row.id for row in connection.execute(_INSERT, picked)}
+        return [self._lease(row, desk.items[row["item"]], ids[row["item"]]) for row in picked]
 
-    def _lease(self, row: dict[str, Any], item: Row[Any], ids: dict[int, int]) -> Lease:
+    def _lease(self, row: dict[str, Any], item: Row[Any], number: int) -> Lease:
         return Lease(
-            id=LeaseId(ids[row["item"]]),
+            id=LeaseId(number),
             item=ItemNumber(row["item"]),
             key=item.key,
             data=item.data,
@@ -64,156 +59,99 @@ class _Desk:
     grant: Grant
     state: Row[Any]
     items: dict[int, Row[Any]]
-    past: dict[int, list[Row[Any]]]
-    answered: set[int]
-    lanes: dict[ItemNumber, Lane]
-    open_leases: int = field(init=False)
+    past: dict[int, list[Assignment]]
+    lanes: dict[ItemNumber, Lane] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.open_leases = self.state.mine
+        self.lanes = {candidate.item: candidate.lane for candidate in self.grant.candidates}
 
-    def affordable(self, lanes: dict[ItemNumber, Lane]) -> Iterable[int]:
+    def affordable(self) -> Iterable[ItemNumber]:
         """Candidates in order, as long as the annotator's share and the budget last; reviews cost no budget."""
-        budget = self.grant.budget
+        budget, open_leases = self.grant.budget, self.state.mine
         left = None if budget is None else budget - self.state.spent - self.state.live
-        for item, lane in lanes.items():
-            if self.open_leases >= self.grant.most:
+        for item, lane in self.lanes.items():
+            if open_leases >= self.grant.most:
                 return
-            if not self.allowed(item):
+            if not self._allowed(item, lane):
                 continue
             if lane is not Lane.REVIEW and left is not None:
                 if left <= 0:
                     continue
                 left -= 1
-            self.open_leases += 1
+            open_leases += 1
             yield item
 
-    def allowed(self, item: int) -> bool:
+    def _allowed(self, item: ItemNumber, lane: Lane) -> bool:
         """Whether the item is open, has a free slot, and this annotator has not had it."""
         row, mine = self.items.get(item), self.grant.annotator
-        if row is None or item in self.answered:
+        if row is None or row.answered:
             return False
-        if any(past.annotator == mine and past.state in _TURN for past in self.past[item]):
+        before = self.past.get(item, [])
+        if any(one.annotator == mine and one.state in _TURN for one in before):
             return False
-        if self.lanes[ItemNumber(item)] is Lane.REVIEW:
-            held = any(p.state == AssignmentState.LEASED and p.slot >= tables.REVIEW_SLOT for p in self.past[item])
+        if lane is Lane.REVIEW:
+            held = any(one.live and one.reviewing for one in before)
             return row.state == ItemState.DISPUTED and not row.pending and not held
-        return row.state == ItemState.POOLED and free_slot(self.past[item], row.needed) is not None
+        return row.state == ItemState.POOLED and free_slot(before, row.needed) is not None
 
-    def place(self, item: int) -> dict[str, Any] | None:
+    def place(self, item: ItemNumber) -> dict[str, Any]:
         """The row of a lease on an allowed item, with why it is served."""
-        row, lane, grant = self.items[item], self.lanes[ItemNumber(item)], self.grant
-        review = lane is Lane.REVIEW
-        slot = review_slot(self.past[item]) if review else free_slot(self.past[item], row.needed)
-        if slot is None:
-            return None
+        row, lane, before = self.items[item], self.lanes[item], self.past.get(item, [])
         return {
-            "project": grant.project,
+            "project": self.grant.project,
             "item": item,
-            "annotator": grant.annotator,
-            "slot": slot,
+            "annotator": self.grant.annotator,
+            "slot": review_slot(before) if lane is Lane.REVIEW else free_slot(before, row.needed),
             "state": AssignmentState.LEASED,
-            "leased_at": grant.now,
-            "expires_at": grant.expires_at,
+            "leased_at": self.grant.now,
+            "expires_at": self.grant.expires_at,
             "served_rank": None,
-            **self._why(row, lane),
+            **self._why(row, lane, before),
         }
 
-    def _why(self, row: Row[Any], lane: Lane) -> dict[str, Any]:
-        names = ("round", "model", "strategy", "score", "probability", "planned_rank")
-        if lane is not Lane.REVIEW and row.planned_lane is not None:
-            planned = (self.state.round, self.state.model, self.state.strategy, row.score, row.probability, row.rank)
-            return {"lane": row.planned_lane, **dict(zip(names, planned, strict=True))}
+    def _why(self, row: Row[Any], lane: Lane, before: list[Assignment]) -> dict[str, Any]:
+        if lane is Lane.REVIEW:
+            return {"lane": lane, **dict.fromkeys(_WHY)}
+        if row.planned_lane is not None:
+            state = self.state
+            planned = (state.round, state.model, state.strategy, row.score, row.probability, row.rank)
+            return {"lane": row.planned_lane, **dict(zip(_WHY, planned, strict=True))}
         # Not in the serving round: an item that was started in an older one goes on for the reason it was started.
-        started = [past for past in self.past[row.number] if past.round is not None and past.lane != Lane.REVIEW]
-        if lane is not Lane.REVIEW and started:
-            first = started[0]
-            return {"lane": first.lane, **{name: getattr(first, name) for name in names}}
-        return {"lane": lane, **dict.fromkeys(names)}
+        started = next((one for one in before if one.round is not None), None)
+        if started is None:
+            return {"lane": lane, **dict.fromkeys(_WHY)}
+        return {"lane": started.lane, **{name: getattr(started, name) for name in _WHY}}
 
     def number(self, connection: Connection, picked: list[dict[str, Any]]) -> None:
         """Give each item that is served for the first time in its round its place in the order served."""
-        fresh = [row for row in picked if self._first_time(row)]
-        lanes = sorted({row["lane"] for row in fresh})
-        if not lanes:
-            return
-        of_round = and_(_leases.c.project == self.grant.project, _leases.c.round == self.state.round)
-        last = [
-            select(func.max(_leases.c.served_rank))
-            .where(of_round, _leases.c.lane == lane, text(tables.SERVED))
-            .scalar_subquery()
-            for lane in lanes
-        ]
-        found = connection.execute(select(*last)).one()
-        following = {lane: -1 if rank is None else rank for lane, rank in zip(lanes, found, strict=True)}
-        for row in fresh:
-            following[row["lane"]] += 1
-            row["served_rank"] = following[row["lane"]]
-
-    def _first_time(self, row: dict[str, Any]) -> bool:
         serving = self.state.round
-        if serving is None or row["round"] != serving:
-            return False
-        return not any(past.round == serving for past in self.past[row["item"]])
+        fresh = [row for row in picked if serving is not None and row["round"] == serving and self._first(row["item"])]
+        if not fresh:
+            return
+        found = connection.execute(_SERVED, {"project": self.grant.project, "round": serving}).one()
+        following = dict(zip(Lane, found, strict=True))
+        for row in fresh:
+            row["served_rank"] = following[Lane(row["lane"])]
+            following[Lane(row["lane"])] += 1
+
+    def _first(self, item: int) -> bool:
+        return not any(one.round == self.state.round for one in self.past.get(item, []))
 
 
-def expire(connection: Connection, project: int, now: datetime, *, items: Iterable[int] | None = None) -> int:
-    """Mark leases whose time is over, of the project or of these items only. Returns how many."""
-    over = and_(_leases.c.project == project, text(tables.LIVE), _leases.c.expires_at <= now)
-    if items is not None:
-        over = and_(over, _leases.c.item.in_(list(items)))
-    marked = connection.execute(update(_leases).where(over).values(state=AssignmentState.EXPIRED, closed_at=now))
-    return marked.rowcount
+def _look(connection: Connection, grant: Grant) -> _Desk:
+    numbers = list({candidate.item for candidate in grant.candidates})
+    asked = {"project": grant.project, "annotator": grant.annotator, "now": grant.now}
+    before = past(connection, grant.project, numbers, grant.now)
+    state = connection.execute(_STATE if grant.budget is None else _STATE_WITH_BUDGET, asked).one()
+    known = {"project": grant.project, "annotator": grant.annotator, "round": state.round, "items": numbers}
+    rows = connection.execute(_ITEMS, known)
+    return _Desk(grant=grant, state=state, items={row.number: row for row in rows}, past=before)
 
 
-def free_slot(past: Iterable[Any], needed: int) -> int | None:
-    """The lowest vote slot that nobody holds or has used."""
-    used = {row.slot for row in past if row.state in _HOLDING}
-    return next((slot for slot in range(needed) if slot not in used), None)
-
-
-def review_slot(past: Iterable[Any]) -> int:
-    """The lowest free slot of the reviewers, above all vote slots."""
-    used = {row.slot for row in past if row.state in _HOLDING}
-    return next(slot for slot in range(tables.REVIEW_SLOT, 2**15) if slot not in used)
-
-
-def past_of(connection: Connection, project: int, items: Iterable[int]) -> dict[int, list[Row[Any]]]:
-    """Every assignment of these items, oldest first."""
-    past: dict[int, list[Row[Any]]] = defaultdict(list)
-    for chunk in chunks(items):
-        mine = and_(_leases.c.project == project, _leases.c.item.in_(chunk))
-        for row in connection.execute(select(_leases).where(mine).order_by(_leases.c.id)):
-            past[row.item].append(row)
-    return past
-
-
-def _look(connection: Connection, grant: Grant, lanes: dict[ItemNumber, Lane]) -> _Desk:
-    state = connection.execute(_state(grant)).one()
-    numbers = list(lanes)
-    own = and_(_items.c.project == grant.project, _items.c.number.in_(numbers))
-    planned = and_(
-        _queries.c.project == _items.c.project, _queries.c.round == state.round, _queries.c.item == _items.c.number
-    )
-    shown = (_items.c.number, _items.c.key, _items.c.data, _items.c.state, _items.c.needed, _items.c.pending)
-    why = (_queries.c.lane.label("planned_lane"), _queries.c.rank, _queries.c.score, _queries.c.probability)
-    rows = connection.execute(select(*shown, *why).select_from(_items.outerjoin(_queries, planned)).where(own))
-    mine = and_(_answers.c.project == grant.project, _answers.c.item.in_(numbers))
-    answered = select(_answers.c.item).where(mine, _answers.c.annotator == grant.annotator)
-    return _Desk(
-        grant=grant,
-        state=state,
-        items={row.number: row for row in rows},
-        past=past_of(connection, grant.project, numbers),
-        answered=set(connection.execute(answered).scalars()),
-        lanes=lanes,
-    )
-
-
-def _state(grant: Grant) -> Any:
+def _state(*, with_budget: bool) -> Any:
     """The project's serving round and spending, and the live leases: of the annotator, and of all that cost budget."""
-    live = and_(_leases.c.project == grant.project, text(tables.LIVE), _leases.c.expires_at > grant.now)
-    mine = select(func.count()).select_from(_leases).where(live, _leases.c.annotator == grant.annotator)
+    live = and_(_leases.c.project == bindparam("project"), text(tables.LIVE), _leases.c.expires_at > bindparam("now"))
+    mine = select(func.count()).select_from(_leases).where(live, _leases.c.annotator == bindparam("annotator"))
     paid = select(func.count()).select_from(_leases).where(live, _leases.c.lane != Lane.REVIEW)
     serving = and_(_rounds.c.project == _projects.c.id, _rounds.c.number == _projects.c.round)
     return (
@@ -223,8 +161,43 @@ def _state(grant: Grant) -> Any:
             _rounds.c.model,
             _rounds.c.strategy,
             mine.scalar_subquery().label("mine"),
-            (paid.scalar_subquery() if grant.budget is not None else literal(0)).label("live"),
+            (paid.scalar_subquery() if with_budget else literal(0)).label("live"),
         )
         .select_from(_projects.outerjoin(_rounds, serving))
-        .where(_projects.c.id == grant.project)
+        .where(_projects.c.id == bindparam("project"))
     )
+
+
+def _candidates() -> Any:
+    """The items proposed, what the serving round says of each, and whether the annotator has answered it."""
+    planned = and_(
+        _queries.c.project == bindparam("project"),
+        _queries.c.round == bindparam("round"),
+        _queries.c.item == _items.c.number,
+    )
+    answered = exists().where(
+        _answers.c.project == bindparam("project"),
+        _answers.c.item == _items.c.number,
+        _answers.c.annotator == bindparam("annotator"),
+    )
+    shown = (_items.c.number, _items.c.key, _items.c.data, _items.c.state, _items.c.needed, _items.c.pending)
+    why = (_queries.c.lane.label("planned_lane"), _queries.c.rank, _queries.c.score, _queries.c.probability)
+    wanted = and_(_items.c.project == bindparam("project"), _items.c.number.in_(bindparam("items", expanding=True)))
+    return (
+        select(*shown, *why, answered.label("answered")).select_from(_items.outerjoin(_queries, planned)).where(wanted)
+    )
+
+
+def _served() -> Any:
+    """Per lane, the next place in the order served of a round."""
+    of_round = and_(
+        _leases.c.project == bindparam("project"), _leases.c.round == bindparam("round"), text(tables.SERVED)
+    )
+    last = [select(func.max(_leases.c.served_rank)).where(of_round, _leases.c.lane == lane) for lane in Lane]
+    return select(*(func.coalesce(one.scalar_subquery(), -1) + 1 for one in last))
+
+
+# Built once: building a statement costs many times what the database needs to run it.
+_STATE, _STATE_WITH_BUDGET = _state(with_budget=False), _state(with_budget=True)
+_ITEMS, _SERVED = _candidates(), _served()
+_INSERT = insert(_leases).returning(_leases.c.id, _leases.c.item)

@@ -8,8 +8,9 @@ from typing import Any
 from sqlalchemy import Connection, Select, and_, exists, select, text
 
 from labelloop.adapters.sql import history, tables
+from labelloop.adapters.sql.assignments import expire
 from labelloop.adapters.sql.database import Database, chunks
-from labelloop.adapters.sql.grants import Grant, expire
+from labelloop.adapters.sql.grants import Grant
 from labelloop.adapters.sql.leases import Closing, Renewal
 from labelloop.adapters.sql.submissions import Submission
 from labelloop.domain.states import AssignmentState, ItemState, Lane, Role
@@ -49,7 +50,6 @@ class SqlLedger:
             return []
         project = self._database.id_of(name)
         grant = Grant(
-            database=self._database,
             project=project,
             annotator=annotator,
             candidates=candidates,

@@ -5,18 +5,17 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, bindparam, insert, select, update
+from sqlalchemy import Connection, Row, and_, bindparam, exists, insert, select, update
 
-from labelloop.adapters.sql import tables
-from labelloop.adapters.sql.grants import expire, free_slot, past_of, review_slot
+from labelloop.adapters.sql import assignments, tables
+from labelloop.adapters.sql.assignments import UNKNOWN, Assignment, free_slot, review_slot
+from labelloop.adapters.sql.database import chunks
 from labelloop.domain.errors import IdempotencyMismatch
 from labelloop.domain.states import AssignmentState, ItemState, Lane, Outcome, Role
-from labelloop.domain.types import Answer, ItemNumber, LeaseId, LeaseOutcome, Subject
+from labelloop.domain.types import Answer, ItemNumber, LeaseOutcome, Subject
 
-_items, _projects, _leases = tables.item, tables.project, tables.assignment
+_items, _projects = tables.item, tables.project
 _answers, _replies = tables.annotation, tables.reply
-UNKNOWN = "no such lease of yours; ask for a new batch"
-MOST_ID = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,8 +45,8 @@ class Submission:
         if self.idempotency is None:
             return None
         key, digest = self.idempotency
-        mine = and_(_replies.c.project == self.project, _replies.c.subject == self.annotator, _replies.c.key == key)
-        row = connection.execute(select(_replies.c.digest, _replies.c.body).where(mine)).one_or_none()
+        asked = {"project": self.project, "subject": self.annotator, "key": key}
+        row = connection.execute(_REPLY, asked).one_or_none()
         if row is None:
             return None
         if row.digest != digest:
@@ -61,7 +60,7 @@ class Submission:
         key, digest = self.idempotency or ("", "")
         row = {"project": self.project, "subject": self.annotator, "key": key, "digest": digest}
         body = [asdict(outcome) for outcome in outcomes]
-        connection.execute(insert(_replies).values(**row, body=body, created_at=self.now))
+        connection.execute(insert(_replies), {**row, "body": body, "created_at": self.now})
 
 
 @dataclass(slots=True)
@@ -69,23 +68,11 @@ class _Open:
     """An item while the answers of one body are taken: it changes with each of them."""
 
     row: Row[Any]
-    past: list[Any]
+    past: list[Assignment]
     answered: bool
     votes: int
     reviewed: bool = False
     spent: int = 0
-
-
-@dataclass(slots=True)
-class _Assignment:
-    """An assignment while it changes."""
-
-    id: int
-    item: int
-    annotator: str
-    slot: int
-    state: str
-    lane: str
 
 
 @dataclass(slots=True, kw_only=True)
@@ -93,10 +80,10 @@ class _Desk:
     """Takes answers one by one against what the store says, and collects what has to be written."""
 
     request: Submission
-    leases: dict[int, _Assignment]
+    leases: dict[int, Assignment]
     items: dict[int, _Open]
-    freed: list[dict[str, Any]] = field(default_factory=list)
-    done: list[dict[str, Any]] = field(default_factory=list)
+    freed: list[Assignment] = field(default_factory=list)
+    done: list[Assignment] = field(default_factory=list)
     annotations: list[dict[str, Any]] = field(default_factory=list)
 
     def take(self, answer: Answer) -> LeaseOutcome:
@@ -108,22 +95,20 @@ class _Desk:
         if item.answered:
             again = "you answered this item before; the first answer stands"
             return LeaseOutcome(lease=str(lease.id), outcome=Outcome.DUPLICATE, item=number, reason=again)
-        outcome, reason = self._review(lease, item) if lease.lane == Lane.REVIEW else self._vote(lease, item)
+        outcome, reason = self._review(lease, item) if lease.lane is Lane.REVIEW else self._vote(lease, item)
         self._annotate(lease, answer, outcome)
         item.answered = True
         return LeaseOutcome(lease=str(lease.id), outcome=outcome, item=number, reason=reason)
 
-    def _vote(self, lease: _Assignment, item: _Open) -> tuple[Outcome, str | None]:
-        alive = lease.state == AssignmentState.LEASED
+    def _vote(self, lease: Assignment, item: _Open) -> tuple[Outcome, str | None]:
         if item.row.state != ItemState.POOLED:
-            if alive:
-                self._finish(lease, lease.slot)
+            self._leave(lease)
             return Outcome.SURPLUS, f"the item is {item.row.state} already"
-        if alive:
+        if lease.live:
             outcome, slot = Outcome.ACCEPTED, lease.slot
         else:
             newer = self._newer(lease, item)
-            free = free_slot(item.past, item.row.needed) if newer is None else newer.slot
+            free = newer.slot if newer else free_slot(item.past, item.row.needed)
             if free is None:
                 return Outcome.SURPLUS, "the lease was over and others have answered meanwhile"
             outcome, slot = Outcome.LATE, free
@@ -132,35 +117,39 @@ class _Desk:
         item.spent += 1
         return outcome, None
 
-    def _review(self, lease: _Assignment, item: _Open) -> tuple[Outcome, str | None]:
-        alive = lease.state == AssignmentState.LEASED
-        open_ = item.row.state == ItemState.DISPUTED and not item.row.pending
-        newer = None if alive else self._newer(lease, item)
-        held = any(p.state == AssignmentState.LEASED and p.slot >= tables.REVIEW_SLOT for p in item.past)
-        if not open_ or not self.request.role.covers(Role.REVIEWER) or (held and not alive):
-            if alive:
-                self._finish(lease, lease.slot)
+    def _review(self, lease: Assignment, item: _Open) -> tuple[Outcome, str | None]:
+        outcome = Outcome.ACCEPTED if lease.live else Outcome.LATE
+        newer = None if lease.live else self._newer(lease, item)
+        others = any(one.live and one.reviewing and one is not lease for one in item.past)
+        waits = item.row.state == ItemState.DISPUTED and not item.row.pending and not others
+        if not waits or not self.request.role.covers(Role.REVIEWER):
+            self._leave(lease)
             return Outcome.SURPLUS, "a reviewer has decided this item, or has it now"
-        self._finish(lease, lease.slot if alive else newer.slot if newer else review_slot(item.past))
+        slot = newer.slot if newer else lease.slot if lease.live else review_slot(item.past)
+        self._finish(lease, slot)
         item.votes += 1
         item.reviewed = True
-        return (Outcome.ACCEPTED if alive else Outcome.LATE), None
+        return outcome, None
 
-    def _newer(self, lease: _Assignment, item: _Open) -> _Assignment | None:
+    def _newer(self, lease: Assignment, item: _Open) -> Assignment | None:
         """Close the lease that this annotator took later on the same item; its slot serves the answer."""
         for other in item.past:
-            if other.annotator == lease.annotator and other.state == AssignmentState.LEASED and other.id != lease.id:
+            if other.annotator == lease.annotator and other.live and other is not lease:
                 other.state = AssignmentState.RELEASED
-                self.freed.append({"_id": other.id, "_state": AssignmentState.RELEASED, "_now": self.request.now})
-                newer: _Assignment = other
-                return newer
+                self.freed.append(other)
+                return other
         return None
 
-    def _finish(self, lease: _Assignment, slot: int) -> None:
+    def _finish(self, lease: Assignment, slot: int) -> None:
         lease.state, lease.slot = AssignmentState.DONE, slot
-        self.done.append({"_id": lease.id, "_slot": slot, "_now": self.request.now})
+        self.done.append(lease)
 
-    def _annotate(self, lease: _Assignment, answer: Answer, outcome: Outcome) -> None:
+    def _leave(self, lease: Assignment) -> None:
+        """An answer that does not count ends a live lease; one that is over stays as it is."""
+        if lease.live:
+            self._finish(lease, lease.slot)
+
+    def _annotate(self, lease: Assignment, answer: Answer, outcome: Outcome) -> None:
         counted = outcome is not Outcome.SURPLUS
         self.annotations.append(
             {
@@ -176,72 +165,46 @@ class _Desk:
                 "comment": None if answer.comment is None else answer.comment.replace("\x00", "\ufffd"),
                 "outcome": outcome,
                 "counted": int(counted),
-                "role": self.request.role if counted and lease.lane == Lane.REVIEW else Role.ANNOTATOR,
+                "role": self.request.role if counted and lease.lane is Lane.REVIEW else Role.ANNOTATOR,
                 "created_at": self.request.now,
             }
         )
 
     def write(self, connection: Connection) -> None:
         """Everything that changed; slots are freed before they are taken again."""
-        own = _leases.c.id == bindparam("_id")
-        if self.freed:
-            closing = update(_leases).where(own)
-            connection.execute(closing.values(state=bindparam("_state"), closed_at=bindparam("_now")), self.freed)
-        if self.done:
-            finished = {"state": AssignmentState.DONE, "slot": bindparam("_slot"), "closed_at": bindparam("_now")}
-            connection.execute(update(_leases).where(own).values(finished), self.done)
+        assignments.close(connection, self.freed, self.request.now)
+        assignments.close(connection, self.done, self.request.now)
         if self.annotations:
             connection.execute(insert(_answers), self.annotations)
-        self._count(connection)
-
-    def _count(self, connection: Connection) -> None:
         changed = [
-            {"_item": number, "_votes": item.votes, "_pending": int(item.reviewed or item.votes >= item.row.needed)}
+            {
+                "_project": self.request.project,
+                "_item": number,
+                "_votes": item.votes,
+                "_pending": int(item.reviewed or item.votes >= item.row.needed),
+            }
             for number, item in self.items.items()
             if item.votes != item.row.votes
         ]
         if changed:
-            own = and_(_items.c.project == self.request.project, _items.c.number == bindparam("_item"))
-            counts: dict[str, Any] = {"votes": bindparam("_votes"), "pending": bindparam("_pending")}
-            connection.execute(update(_items).where(own).values(counts), changed)
+            connection.execute(_COUNT, changed)
         spent = sum(item.spent for item in self.items.values())
         if spent:
-            project = update(_projects).where(_projects.c.id == self.request.project)
-            connection.execute(project.values(spent=_projects.c.spent + spent))
+            connection.execute(_SPEND, {"_project": self.request.project, "_spent": spent})
 
 
 def _look(connection: Connection, request: Submission) -> _Desk:
     asked = [answer.lease for answer in request.answers if isinstance(answer, Answer)]
-    found = leases_of(connection, request.project, request.annotator, asked)
-    numbers = sorted({row.item for row in found})
-    if not numbers:
-        return _Desk(request=request, leases={}, items={})
-    expire(connection, request.project, request.now, items=numbers)
-    past = past_of(connection, request.project, numbers)
-    everyone = {
-        item: [_Assignment(row.id, item, row.annotator, row.slot, row.state, row.lane) for row in rows]
-        for item, rows in past.items()
-    }
-    mine = and_(_answers.c.project == request.project, _answers.c.item.in_(numbers))
-    answered = set(
-        connection.execute(select(_answers.c.item).where(mine, _answers.c.annotator == request.annotator)).scalars()
-    )
-    shown = (_items.c.number, _items.c.state, _items.c.needed, _items.c.votes, _items.c.pending)
-    own = and_(_items.c.project == request.project, _items.c.number.in_(numbers))
-    rows = connection.execute(select(*shown).where(own)).all()
-    wanted = {row.id for row in found}
-    return _Desk(
-        request=request,
-        leases={one.id: one for rows in everyone.values() for one in rows if one.id in wanted},
-        items={row.number: _Open(row, everyone[row.number], row.number in answered, row.votes) for row in rows},
-    )
-
-
-def leases_of(connection: Connection, project: int, annotator: Subject, ids: Sequence[LeaseId]) -> Sequence[Row[Any]]:
-    """Those of these assignments that are the annotator's own."""
-    possible = [one for one in ids if 0 < one <= MOST_ID]
-    mine = and_(_leases.c.project == project, _leases.c.annotator == annotator, _leases.c.id.in_(possible))
-    return connection.execute(select(_leases).where(mine)).all()
+    mine = assignments.own(connection, request.project, request.annotator, asked)
+    numbers = sorted(set(mine.values()))
+    past = assignments.past(connection, request.project, numbers, request.now)
+    items: dict[int, _Open] = {}
+    for chunk in chunks(numbers):
+        known = {"project": request.project, "annotator": request.annotator, "items": chunk}
+        for row in connection.execute(_ITEMS, known):
+            items[row.number] = _Open(row, past[row.number], bool(row.answered), row.votes)
+    leases = {one.id: one for rows in past.values() for one in rows if one.id in mine}
+    return _Desk(request=request, leases=leases, items=items)
 
 
 def _outcome(entry: dict[str, Any]) -> LeaseOutcome:
@@ -251,3 +214,34 @@ def _outcome(entry: dict[str, Any]) -> LeaseOutcome:
         item=None if entry["item"] is None else ItemNumber(entry["item"]),
         reason=entry["reason"],
     )
+
+
+def _asked_items() -> Any:
+    answered = exists().where(
+        _answers.c.project == bindparam("project"),
+        _answers.c.item == _items.c.number,
+        _answers.c.annotator == bindparam("annotator"),
+    )
+    shown = (_items.c.number, _items.c.state, _items.c.needed, _items.c.votes, _items.c.pending)
+    wanted = and_(_items.c.project == bindparam("project"), _items.c.number.in_(bindparam("items", expanding=True)))
+    return select(*shown, answered.label("answered")).where(wanted)
+
+
+# Built once, as in `assignments`.
+_ITEMS = _asked_items()
+_REPLY = select(_replies.c.digest, _replies.c.body).where(
+    _replies.c.project == bindparam("project"),
+    _replies.c.subject == bindparam("subject"),
+    _replies.c.key == bindparam("key"),
+)
+_COUNTS: dict[str, Any] = {"votes": bindparam("_votes"), "pending": bindparam("_pending")}
+_COUNT = (
+    update(_items)
+    .where(_items.c.project == bindparam("_project"), _items.c.number == bindparam("_item"))
+    .values(_COUNTS)
+)
+_SPEND = (
+    update(_projects)
+    .where(_projects.c.id == bindparam("_project"))
+    .values(spent=_projects.c.spent + bindparam("_spent"))
+)
