@@ -73,7 +73,9 @@ def simulate(  # noqa: PLR0913 - one keyword per option of the command
         sys.stdout.write(json.dumps(simulation.to_json()) + "\n")
     else:
         console = Console()
-        console.print(table(simulation), width=None if console.is_terminal else 140)
+        if not console.is_terminal:
+            console.width = 140  # a pipe has no width, and folded numbers cannot be read
+        console.print(table(simulation))
     return simulation
 
 

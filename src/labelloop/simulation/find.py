@@ -37,11 +37,12 @@ def _stored(name: str, settings: Settings) -> Project | None:
 
     ports = wiring.build(settings)
     try:
-        return ports.projects.get(name)
+        stored: Project = ports.projects.get(name)
     except UnknownProject:
         return None
     finally:
         wiring.close(ports)
+    return stored
 
 
 def _examples() -> Iterator[Project]:

@@ -14,6 +14,7 @@ from labelloop.domain.errors import CannotTrain
 from labelloop.loop.plan import compose
 from labelloop.loop.pool import PoolView
 from labelloop.loop.train import Calibrated, fit
+from labelloop.maths import degeneracy
 from labelloop.maths.arrays import Floats, Ints, Matrix
 from labelloop.ports import Estimators
 from labelloop.projects import Project
@@ -154,13 +155,16 @@ class _Asking:
         return len(handed)
 
     def train(self, estimators: Estimators) -> None:
-        """Fit on all answers. Where no model can come of them, the one before goes on serving, as in the loop."""
-        codes = np.array(self.codes, dtype=np.int64)
+        """Fit on all answers. Where no healthy model comes of them, the one before goes on serving, as in the loop."""
+        codes, features = np.array(self.codes, dtype=np.int64), self._data.features[self.asked]
         seed = int(self._seeds.integers(2**31))
         try:
-            self._model = fit(estimators, self._project, self._data.features[self.asked], codes, seed=seed)
+            model = fit(estimators, self._project, features, codes, seed=seed)
         except CannotTrain:
             return
+        one = model.classifier
+        if degeneracy.diagnose(one.probabilities(features), one.classes, np.unique(codes)) is None:
+            self._model = model
 
     def predict(self, features: Matrix) -> Floats:
         """Probabilities (n, classes): the model's; before there is one, the class frequencies of the answers."""

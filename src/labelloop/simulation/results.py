@@ -89,6 +89,11 @@ class Simulation:
         return {**bounds, "reached": price.reached}
 
 
+def first_at(curve: Curve, score: float) -> int | None:
+    """Labels that were bought when a model first had at least this score; None when none had."""
+    return next((labels for labels, got in zip(curve.labels, curve.scores, strict=True) if got >= score), None)
+
+
 def over_seeds(values: Sequence[float]) -> Estimate:
     """Mean and interval of at least one repeat."""
     interval = mean_interval(np.asarray(values, dtype=np.float64))
