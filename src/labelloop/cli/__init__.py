@@ -4,6 +4,11 @@ Commands translate words into verbs of the loop and their answers into tables or
 one red sentence on standard error and an exit code from the table in `console`, never a traceback.
 """
 
-from labelloop.cli.app import main, run
+import sys
 
-__all__ = ["main", "run"]
+
+def main() -> None:
+    """The console script."""
+    from labelloop.cli.app import run
+
+    sys.exit(run())

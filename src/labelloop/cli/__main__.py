@@ -1,5 +1,5 @@
 """`python -m labelloop.cli`: how the supervisor starts the API."""
 
-from labelloop.cli.app import main
+from labelloop.cli import main
 
 main()

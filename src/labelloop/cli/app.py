@@ -35,8 +35,3 @@ def run(argv: Sequence[str] | None = None) -> int:
         sys.stderr.close()
         return console.Exit.OK
     return console.Exit.OK
-
-
-def main() -> None:
-    """The console script."""
-    sys.exit(run())

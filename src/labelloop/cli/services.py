@@ -109,9 +109,8 @@ def _workers(server: "Redis") -> Iterator[Finding]:
     """Workers as rq's registry knows them: each says it lives under a key of its own."""
     alive = dict.fromkeys(KINDS, 0)
     for key in server.smembers("rq:workers"):
-        fields = server.hgetall(key)
-        beat = fields.get("last_heartbeat")
-        if beat and _age(beat) < SILENT_SECONDS:
+        fields = {str(name): str(value) for name, value in server.hgetall(str(key)).items()}
+        if _age(fields.get("last_heartbeat", "")) < SILENT_SECONDS:
             for queue in fields.get("queues", "").split(","):
                 if queue in alive:
                     alive[queue] += 1

@@ -1,0 +1,69 @@
+"""What a demo is asked to do, and the project as the demo plays it."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from labelloop.domain.errors import InvalidProject
+from labelloop.projects import Project, load
+
+EXAMPLES = (Path("configs/projects"), Path(__file__).parents[3] / "configs" / "projects")
+"""Below the current folder, and beside the sources of a checkout."""
+BUDGET = 400
+LEASE_SECONDS = 8.0
+"""Simulated annotators are quick, so what a killed process held comes back soon."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Person:
+    """A simulated annotator: how often it is right, and how long it thinks, in seconds per item."""
+
+    name: str
+    accuracy: float
+    think: float
+    skip: float = 0.02
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """How the demo runs. `seeds` is the number of runs of random sampling it is compared with."""
+
+    project: str = "digits"
+    budget: int | None = None
+    keep: bool = False
+    port: int = 0
+    home: Path = Path(".labelloop-demo")
+    out: Path = Path("demo")
+    seconds_limit: float = 600.0
+    seeds: int = 5
+    plain: bool = False
+    people: tuple[Person, ...] = field(
+        default=(
+            Person(name="anna", accuracy=0.99, think=0.16),
+            Person(name="ben", accuracy=0.97, think=0.24),
+            Person(name="cleo", accuracy=0.92, think=0.32, skip=0.05),
+        )
+    )
+
+
+def project_of(options: Options) -> Project:
+    """The project file, with a budget to spend and short leases.
+
+    Raises:
+        InvalidProject: no such file, no labeled source, or no test set to measure on.
+    """
+    project = load(_path(options.project))
+    if project.source is None:
+        raise InvalidProject(f"{project.name} has no [source]: the demo needs to know the true labels.")
+    budget = options.budget or project.stop.budget or BUDGET
+    lease = project.lease.model_copy(update={"seconds": min(project.lease.seconds, LEASE_SECONDS)})
+    return project.model_copy(update={"lease": lease, "stop": project.stop.model_copy(update={"budget": budget})})
+
+
+def _path(name: str) -> Path:
+    if name.endswith(".toml"):
+        return Path(name)
+    for folder in EXAMPLES:
+        if (folder / f"{name}.toml").is_file():
+            return folder / f"{name}.toml"
+    known = sorted({path.stem for folder in EXAMPLES for path in folder.glob("*.toml")})
+    raise InvalidProject(f"There is no example project {name!r}. Known ones: {', '.join(known) or 'none here'}.")

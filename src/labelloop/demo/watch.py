@@ -1,0 +1,67 @@
+"""What a demo sees of its service, asked over HTTP a few times a second; how it is shown is not decided here."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+
+from labelloop.client import Client, ClientError
+
+ENDED = frozenset({"done", "failed"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """One look at the project. `models` are newest last."""
+
+    status: Mapping[str, Any] = field(default_factory=dict)
+    models: Sequence[Mapping[str, Any]] = ()
+    annotators: Sequence[Mapping[str, Any]] = ()
+
+    @property
+    def spent(self) -> int:
+        """Counted votes."""
+        return int(self.status.get("budget", {}).get("spent") or 0)
+
+    @property
+    def budget(self) -> int:
+        """Votes there are to spend."""
+        return int(self.status.get("budget", {}).get("votes") or 0)
+
+    @property
+    def trainings(self) -> Sequence[Mapping[str, Any]]:
+        """Training jobs, newest first."""
+        return list(self.status.get("trainings", ()))
+
+    @property
+    def quiet(self) -> bool:
+        """Whether every training has ended."""
+        return all(job["state"] in ENDED for job in self.trainings)
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """Items by where they stand."""
+        return dict(self.status.get("items", {}).get("counts", {}))
+
+
+class Watcher:
+    """Looks; while a process is being started again, it goes on with what it saw last."""
+
+    def __init__(self, client: Client, project: str) -> None:
+        self._client, self._project = client, project
+        self.last = Snapshot()
+        self.answers = False
+
+    def look(self) -> Snapshot:
+        """How the project stands."""
+        self.answers = False
+        with suppress(ClientError, httpx.TransportError):
+            self.last = Snapshot(
+                status=self._client.project(self._project),
+                models=self._client.models(self._project)["models"],
+                annotators=self._client.annotators(self._project),
+            )
+            self.answers = True
+        return self.last
