@@ -1,5 +1,6 @@
 """ingest: items enter the pool, in order, each once; a bad line is reported and the rest goes in."""
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from itertools import islice
@@ -49,6 +50,12 @@ def check(project: Project, item: NewItem) -> NewItem | InvalidLine:
                 line=item.line,
                 error=f"item {item.key!r}: {kind} {label!r} is not a class; classes: {', '.join(classes)}",
             )
+    broken = [name for name, value in item.data.items() if not _finite(value)]
+    if broken:
+        return InvalidLine(
+            line=item.line,
+            error=f"item {item.key!r}: field {broken[0]!r} holds NaN or infinity; fill or leave out what is not known",
+        )
     missing = [name for name in _fields(project) if name not in item.data]
     if missing:
         return InvalidLine(
@@ -90,6 +97,20 @@ def ingest(
     if total.added:
         ports.bus.nudge(name)
     return total
+
+
+def _finite(value: Any) -> bool:
+    """Whether all numbers in a JSON value are finite. Sums first: rows of numbers are long, and nearly always fine."""
+    if isinstance(value, float):
+        return math.isfinite(value)
+    if isinstance(value, Mapping):
+        return all(_finite(one) for one in value.values())
+    if not isinstance(value, list | tuple):
+        return True
+    try:
+        return math.isfinite(sum(value)) or all(map(math.isfinite, value))
+    except TypeError:
+        return all(_finite(one) for one in value)
 
 
 def _fields(project: Project) -> tuple[str, ...]:

@@ -6,14 +6,15 @@
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
+import structlog
 
 from labelloop import strategies
-from labelloop.domain.errors import Unavailable
+from labelloop.domain.errors import InvalidProject, Unavailable
 from labelloop.domain.states import Lane
-from labelloop.domain.types import ItemNumber, Query, Round
+from labelloop.domain.types import ItemNumber, ModelNumber, Query, Round
 from labelloop.loop.featurize import Beat, featurize, shards
 from labelloop.loop.pool import PoolView, look
 from labelloop.loop.score import ModelEye, ScoredPool, score
@@ -21,8 +22,10 @@ from labelloop.loop.train import load_model
 from labelloop.maths import balance, diversity, selection
 from labelloop.maths.arrays import Floats, Ints
 from labelloop.ports import Ports
-from labelloop.projects import Project
-from labelloop.strategies import Evidence, Need
+from labelloop.projects import ModalStrategy, Project, ScoreStrategy
+from labelloop.strategies import Evidence, Need, Picker, StrategyFailed
+
+log = structlog.get_logger("labelloop.plan")
 
 COLD_SAMPLE = 20_000
 """Cold start by diversity looks at so many items at most, drawn at random."""
@@ -83,6 +86,7 @@ def _cold(project: Project, view: PoolView, source: EvidenceSource, rng: np.rand
     if kind == "diversity" and len(order) > 1:
         sample = np.sort(order[:COLD_SAMPLE])
         features = source.evidence(sample, frozenset({Need.FEATURES})).features
+        assert features is not None  # noqa: S101 - asked for
         picked = diversity.k_means_start(features, min(project.retrain.first, len(sample)), rng)
         first = sample[picked]
         order = np.concatenate([first, order[~np.isin(order, first)]])
@@ -112,20 +116,21 @@ def _batch(project: Project) -> int:
 
 def _shortlist(project: Project) -> int:
     """How many of the best items are looked at together; 0 where the score alone decides."""
-    if project.strategy.kind == "modal":
+    if isinstance(project.strategy, ModalStrategy):
         return project.strategy.candidates
-    picks = isinstance(strategies.bind(project.strategy), strategies.Picker)
+    picks = hasattr(strategies.bind(project.strategy), "pick")
     return _batch(project) * project.strategy.shortlist if picks or project.strategy.diversity != "none" else 0
 
 
 def _spread(project: Project, source: EvidenceSource, near: Ints, scores: Floats, rng: np.random.Generator) -> Ints:
     """Positions in the shortlist `near` of one batch, first to ask first."""
     strategy, count = strategies.bind(project.strategy), min(_batch(project), len(near))
-    if isinstance(strategy, strategies.Picker):
-        return strategies.checked_pick(strategy, source.evidence(near, strategy.needs), count, rng)
+    if hasattr(strategy, "pick"):
+        return strategies.checked_pick(cast("Picker", strategy), source.evidence(near, strategy.needs), count, rng)
     features = source.evidence(near, frozenset({Need.FEATURES})).features
+    assert features is not None  # noqa: S101 - asked for
     if project.strategy.diversity == "k_center":
-        return diversity.k_center(features, count, rng, weights=scores - scores.min() + 1e-9)
+        return diversity.k_center(features, count, rng)
     return diversity.cluster_margin(features, scores, count, rng)
 
 
@@ -138,7 +143,7 @@ def _minority(project: Project, view: PoolView, source: EvidenceSource, rng: np.
         balance.claims(_probabilities(source, view.waiting[at : at + size]), view.class_counts)
         for at in range(0, len(view.waiting), size)
     )
-    scores = balance.minority_scores(found, view.class_counts)
+    scores = balance.claim_scores(found, view.class_counts)
     order = selection.top(scores, min(project.lanes.window, len(scores)), rng)
     return _ranked(view.waiting[order], chance=1.0, scores=scores[order])
 
@@ -187,42 +192,57 @@ def plan(ports: Ports, name: str, beat: Beat) -> Round | None:
         return None
     featurize(ports, project, row.items, lambda part, what: beat(0.4 * part, what))
     pool = look(ports, project, items=row.items)
-    rng = np.random.default_rng(seed := _seed(project, ports.rounds.serving(name)))
-    eye = None
-    if row.champion is not None:
-        model = load_model(ports, project, row.champion)
-        eye = ModelEye(
-            number=row.champion,
-            model=model,
-            strategy=_column(project, seed),
-            seed=seed,
-            class_counts=pool.class_counts,
-        )
-        strategy, every = strategies.bind(project.strategy), shards(project, row.items)
-        for shard in every:
-            beat(0.4 + 0.4 * shard / len(every), f"scores of shard {shard}")
-            score(ports, project, shard, strategy=strategy, eye=eye)
-    beat(0.8, "composing the lanes")
-    source = ScoredPool(ports, project, eye, pool.waiting)
-    lanes = compose(project, pool, source, rng, cold=eye is None)
-    queries = to_queries(lanes, needed=project.votes.needed)
+    seed = _seed(project, ports.rounds.serving(name))
+    stats: dict[str, Any] = {}
+    try:
+        lanes = _rank(ports, project, pool, seed=seed, champion=row.champion, beat=beat)
+    except (StrategyFailed, InvalidProject) as error:
+        # A broken strategy must not stop the labeling: the round falls back to margin and says so.
+        log.warning("plan.fallback", project=name, reason=error.detail)
+        stats["fallback"] = f"margin, because: {error.detail}"
+        safe = project.model_copy(update={"strategy": ScoreStrategy(kind="margin")})
+        lanes = _rank(ports, safe, pool, seed=seed, champion=row.champion, beat=beat)
+    stats["lanes"] = {lane.value: len(ranked.numbers) for lane, ranked in lanes.items()}
+    cold = row.champion is None
     kept = ports.rounds.save(
         name,
-        queries,
-        strategy=project.strategy.kind if eye else f"cold start: {project.strategy.cold_start.kind}",
+        to_queries(lanes, needed=project.votes.needed),
+        strategy=f"cold start: {project.strategy.cold_start.kind}" if cold else project.strategy.kind,
         seed=seed,
         model=row.champion,
         pool_version=row.pool_version,
-        stats={"lanes": {lane.value: len(ranked.numbers) for lane, ranked in lanes.items()}},
+        stats=stats,
         now=ports.clock.now(),
     )
     if kept is not None:
         beat(0.95, "swapping the queue")
         with suppress(Unavailable):  # the steward sees that Redis serves another round, and loads this one
             serve(ports, project, kept)
-        if eye is not None:
-            ports.scores.discard(project, [eye.column])
     return kept
+
+
+def _rank(
+    ports: Ports, project: Project, pool: PoolView, *, seed: int, champion: ModelNumber | None, beat: Beat
+) -> dict[Lane, Ranked]:
+    """Let the champion look at every shard, and compose the lanes from what it saw."""
+    rng = np.random.default_rng(seed)
+    if champion is None:
+        return compose(project, pool, ScoredPool(ports, project, None, pool.waiting), rng, cold=True)
+    eye = ModelEye(
+        number=champion,
+        model=load_model(ports, project, champion),
+        strategy=_column(project, seed),
+        seed=seed,
+        class_counts=pool.class_counts,
+    )
+    strategy, every = strategies.bind(project.strategy), shards(project, ports.projects.row(project.name).items)
+    for shard in every:
+        beat(0.4 + 0.4 * shard / len(every), f"scores of shard {shard}")
+        score(ports, project, shard, strategy=strategy, eye=eye)
+    beat(0.8, "composing the lanes")
+    lanes = compose(project, pool, ScoredPool(ports, project, eye, pool.waiting), rng, cold=False)
+    ports.scores.discard(project, [eye.column])
+    return lanes
 
 
 def serve(ports: Ports, project: Project, planned: Round) -> None:

@@ -93,8 +93,8 @@ class ScoredPool:
         size = self._project.items.shard_size
         shard_of = numbers // size
         parts: list[tuple[Ints, Floats]] = []
-        for shard in np.unique(shard_of):
-            columns = self._ports.scores.read(self._project, self._eye.column, int(shard))
+        for shard in np.unique(shard_of).tolist():
+            columns = self._ports.scores.read(self._project, self._eye.column, shard)
             if columns is None:
                 raise ValueError(f"shard {shard} is not scored")
             places = np.flatnonzero(shard_of == shard)
