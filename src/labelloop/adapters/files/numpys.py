@@ -67,13 +67,15 @@ def _length(archive: zipfile.ZipFile, name: str) -> int:
 def _array(path: Path, name: str) -> Any:
     """One array: the mapped file itself, or the named one of an archive."""
     try:
-        loaded = np.load(path, mmap_mode="r", allow_pickle=False)
-        if not isinstance(loaded, np.lib.npyio.NpzFile):
-            return loaded
-        with loaded:
-            if name not in loaded:
-                raise InvalidItems(f"{path}: there is no array {name!r}; arrays there: {', '.join(loaded)}.")
-            return loaded[name]
+        with path.open("rb") as file:
+            # Opened here, because numpy leaves its own file open when the archive turns out to be none.
+            if file.read(2) != b"PK":
+                return np.load(path, mmap_mode="r", allow_pickle=False)
+            file.seek(0)
+            with np.load(file, allow_pickle=False) as archive:
+                if name not in archive:
+                    raise InvalidItems(f"{path}: there is no array {name!r}; arrays there: {', '.join(archive)}.")
+                return archive[name]
     except (ValueError, EOFError, zipfile.BadZipFile) as error:
         raise InvalidItems(f"{path}: cannot be read as NumPy arrays without pickle: {error}.") from None
 
