@@ -13,6 +13,8 @@ import httpx
 import uvicorn
 
 from labelloop import wiring
+from labelloop.adapters.redis.embedded import EmbeddedRedis
+from labelloop.api import OPTIONS
 from labelloop.api.app import create_app
 from labelloop.api.keys import digest_key, new_key
 from labelloop.domain.states import Role
@@ -31,6 +33,8 @@ class Service:
     url: str
     ports: Ports
     settings: Settings
+    bare: httpx.Client
+    """A connection without a key."""
 
     def key(self, role: Role = Role.ANNOTATOR, *, subject: str | None = None, project: str | None = None) -> str:
         """A fresh key of this role."""
@@ -40,10 +44,10 @@ class Service:
         return key
 
     @contextmanager
-    def http(self, role: Role | None = Role.ANNOTATOR, **who: Any) -> Iterator[httpx.Client]:
-        """A connection with a fresh key of this role, or without any."""
-        headers = {"Authorization": f"Bearer {self.key(role, **who)}"} if role else {}
-        with httpx.Client(base_url=self.url, headers=headers, timeout=30) as client:
+    def http(self, role: Role = Role.ANNOTATOR, **who: Any) -> Iterator[httpx.Client]:
+        """A connection with a fresh key of this role."""
+        headers = {"Authorization": f"Bearer {self.key(role, **who)}"}
+        with httpx.Client(base_url=self.url, headers=headers, timeout=30, verify=False) as client:
             yield client
 
     def project(self, name: str | None = None, *, items: list[dict[str, Any]] | int = 0, **sections: Any) -> str:
@@ -84,11 +88,11 @@ def text_item(number: int) -> dict[str, Any]:
 @contextmanager
 def running(home: Path, **environment: Any) -> Iterator[Service]:
     """A service in this process, stopped at the end."""
+    redis = EmbeddedRedis(home)
+    redis.start()
     settings = Settings(home=home, secret="a secret for tests", **environment)
     ports = wiring.build(settings)
-    server = uvicorn.Server(
-        uvicorn.Config(create_app(ports, settings), host="127.0.0.1", port=0, log_config=None, access_log=False)
-    )
+    server = uvicorn.Server(uvicorn.Config(create_app(ports, settings), host="127.0.0.1", port=0, **OPTIONS))
     thread = threading.Thread(target=server.run, name="service")
     thread.start()
     try:
@@ -98,8 +102,12 @@ def running(home: Path, **environment: Any) -> Iterator[Service]:
             assert time.monotonic() < deadline, "the service did not start in 20 s"
             time.sleep(0.01)
         port = server.servers[0].sockets[0].getsockname()[1]
-        yield Service(url=f"http://127.0.0.1:{port}", ports=ports, settings=settings)
+        url = f"http://127.0.0.1:{port}"
+        # Nothing is verified because nothing is encrypted; reading the authorities' certificates would cost most.
+        with httpx.Client(base_url=url, timeout=30, verify=False) as bare:
+            yield Service(url=url, ports=ports, settings=settings, bare=bare)
     finally:
         server.should_exit = True
         thread.join(20)
         wiring.close(ports)
+        redis.stop()

@@ -1,6 +1,5 @@
 """Who may call what."""
 
-import httpx
 import pytest
 from fastapi.routing import APIRoute
 
@@ -58,7 +57,7 @@ def test_no_call_without_a_key(service, route):
         {"Authorization": "Basic abc"},
         {"Authorization": "ll_x"},
     ):
-        response = httpx.request(method, service.url + address(route), headers=headers)
+        response = service.bare.request(method, address(route), headers=headers)
         assert response.status_code == 401
         assert response.headers["www-authenticate"].startswith("Bearer")
         assert response.headers["content-type"] == "application/problem+json"
@@ -102,7 +101,7 @@ def test_a_key_is_made_once_and_works_at_once(service):
     key = made.json()["key"]
     assert key.startswith("ll_")
     assert len(key) > 30
-    found = httpx.get(f"{service.url}/v1/whoami", headers={"Authorization": f"Bearer {key}"}).json()
+    found = service.bare.get("/v1/whoami", headers={"Authorization": f"Bearer {key}"}).json()
     assert found == {"subject": "ann", "role": "annotator", "project": project}
     database = b"".join(path.read_bytes() for path in service.settings.home.glob("labelloop.db*"))
     assert key.encode() not in database
@@ -157,7 +156,7 @@ def test_keys_differ_and_depend_on_the_secret():
 
 def test_metrics_are_open_to_this_machine_only_when_nothing_forwards(service):
     """A local scraper needs no key; a request that a proxy passed on does."""
-    assert httpx.get(f"{service.url}/metrics").status_code == 200
-    assert httpx.get(f"{service.url}/metrics", headers={"X-Forwarded-For": "10.0.0.1"}).status_code == 401
+    assert service.bare.get("/metrics").status_code == 200
+    assert service.bare.get("/metrics", headers={"X-Forwarded-For": "10.0.0.1"}).status_code == 401
     with service.http(Role.ANNOTATOR) as http:
         assert http.get("/metrics").status_code == 403

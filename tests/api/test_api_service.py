@@ -7,7 +7,6 @@ import socket
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from serving import project_file
@@ -59,7 +58,7 @@ def test_when_the_store_is_away_callers_are_told_to_come_back():
 @pytest.mark.parametrize("method, path, status", [("GET", "/nope", 404), ("DELETE", "/v1/projects", 405)])
 def test_unknown_addresses_are_problems(service, method, path, status):
     """Also where no route is reached."""
-    response = httpx.request(method, service.url + path)
+    response = service.bare.request(method, path)
     assert response.status_code == status
     assert response.headers["content-type"] == "application/problem+json"
     assert response.json()["status"] == status
@@ -68,7 +67,7 @@ def test_unknown_addresses_are_problems(service, method, path, status):
 @pytest.mark.parametrize("path", ["/", "/page/main.js", "/healthz", "/nope", "/v1/projects", "/openapi.json"])
 def test_every_answer_is_safe(service, path):
     """Policy, nosniff and no referrer on pages, calls and errors alike; nobody else's origin is let in."""
-    response = httpx.get(service.url + path, headers={"Origin": "https://elsewhere.example"})
+    response = service.bare.get(path, headers={"Origin": "https://elsewhere.example"})
     policy = response.headers["content-security-policy"]
     assert "default-src 'none'" in policy
     assert "unsafe" not in policy
@@ -82,7 +81,7 @@ def test_every_answer_is_safe(service, path):
 def test_a_request_id_of_the_caller_is_kept_when_it_is_plain(service):
     """So that logs of both sides meet; anything else is replaced."""
     for given, kept in (("trace-1.2", True), ("x" * 65, False), ("a b", False)):
-        found = httpx.get(f"{service.url}/healthz", headers={"X-Request-Id": given}).headers["x-request-id"]
+        found = service.bare.get("/healthz", headers={"X-Request-Id": given}).headers["x-request-id"]
         assert (found == given) is kept
 
 
@@ -195,8 +194,8 @@ def test_models_and_curve_of_a_fresh_project_are_empty(service):
 
 def test_alive_and_ready(service):
     """Both answer without a key."""
-    assert httpx.get(f"{service.url}/healthz").json() == {"status": "alive"}
-    assert httpx.get(f"{service.url}/readyz").json() == {"status": "ready", "store": "ready", "queue": "ready"}
+    assert service.bare.get("/healthz").json() == {"status": "alive"}
+    assert service.bare.get("/readyz").json() == {"status": "ready", "store": "ready", "queue": "ready"}
 
 
 def test_metrics_count_what_happened(service):
@@ -206,7 +205,7 @@ def test_metrics_count_what_happened(service):
         leases = http.post(f"/v1/projects/{project}/leases", json={"count": 2}).json()["leases"]
         answer = {"lease": leases[0]["lease"], "label": "good"}
         http.post(f"/v1/projects/{project}/annotations", json={"annotations": [answer]})
-    text = httpx.get(f"{service.url}/metrics").text
+    text = service.bare.get("/metrics").text
     families = {family.name: family for family in text_string_to_metric_families(text)}
 
     def value(name: str, **labels: str) -> float:
@@ -228,7 +227,7 @@ def test_metrics_count_what_happened(service):
 
 def test_the_openapi_document_is_whole(service):
     """Every reference leads somewhere, every call of the wire is there, bodies are described."""
-    document = httpx.get(f"{service.url}/openapi.json").json()
+    document = service.bare.get("/openapi.json").json()
     text = json.dumps(document)
     for name in set(re.findall(r'"#/components/schemas/([^"]+)"', text)):
         assert name in document["components"]["schemas"]
@@ -242,12 +241,12 @@ def test_the_openapi_document_is_whole(service):
 
 def test_the_page_and_its_files_come_from_the_package(service):
     """Each with its type and a tag; names that are not files of the page lead nowhere."""
-    page = httpx.get(f"{service.url}/")
+    page = service.bare.get("/")
     assert page.headers["content-type"] == "text/html; charset=utf-8"
     for name in re.findall(r'(?:src|href)="(/page/[^"]+)"', page.text):
-        found = httpx.get(service.url + name)
+        found = service.bare.get(name)
         assert found.status_code == 200
-        again = httpx.get(service.url + name, headers={"If-None-Match": found.headers["etag"]})
+        again = service.bare.get(name, headers={"If-None-Match": found.headers["etag"]})
         assert again.status_code == 304
     for name in ("..%2Fapp.py", "nope.js", "index.html%00", "%2e%2e/app.py"):
-        assert httpx.get(f"{service.url}/page/{name}").status_code == 404
+        assert service.bare.get(f"/page/{name}").status_code == 404

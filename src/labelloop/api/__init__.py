@@ -1,6 +1,17 @@
 """The HTTP door."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from labelloop.settings import Settings
+
+OPTIONS: Mapping[str, Any] = {
+    "log_config": None,  # labelloop.telemetry decides where logs go
+    "access_log": False,  # each request is logged by its middleware, with its id and outcome
+    "server_header": False,
+    "timeout_graceful_shutdown": 10,
+}
+"""How uvicorn runs the application."""
 
 
 def serve(settings: Settings) -> None:
@@ -9,12 +20,4 @@ def serve(settings: Settings) -> None:
 
     from labelloop.api.asgi import create
 
-    uvicorn.run(
-        create(settings),
-        host=settings.host,
-        port=settings.port,
-        log_config=None,  # labelloop.telemetry decides where logs go
-        access_log=False,  # each request is logged by its middleware, with its id and outcome
-        server_header=False,
-        timeout_graceful_shutdown=10,
-    )
+    uvicorn.run(create(settings), host=settings.host, port=settings.port, **OPTIONS)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, TypeVar
 
 import orjson
-from fastapi import Header, Request
+from fastapi import Header, Path, Request
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from labelloop.api import problems
@@ -89,6 +89,10 @@ IdempotencyKey = Annotated[
         description="Repeat a call with the same key and body, and it has its effect once.",
     ),
 ]
+
+
+Number = Annotated[int, Path(ge=0, lt=2**53)]
+"""The number of an item or a model in an address; no larger than every JSON reader can hold."""
 
 
 async def read_json(request: Request, *, default: Any = None) -> Any:

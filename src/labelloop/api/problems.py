@@ -71,22 +71,22 @@ def status_of(error: LabelloopError) -> int:
     return next(STATUS[ancestor] for ancestor in type(error).__mro__ if ancestor in STATUS)
 
 
-def problem(status: int, slug: str, title: str, *, detail: str, **ids: Any) -> dict[str, Any]:
+def problem(status: int, slug: str, title: str, *, detail: str, ids: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """The members of one problem; ids never overwrite the standard ones."""
     standard = {"type": TYPE_PREFIX + slug, "title": title, "status": status, "detail": detail}
-    return {**ids, **standard}
+    return {**(ids or {}), **standard}
 
 
 def of_error(error: LabelloopError) -> dict[str, Any]:
     """An error of ours as a problem."""
     title = (type(error).__doc__ or "").strip().splitlines()[0].rstrip(".") or type(error).__name__
-    return problem(status_of(error), error.slug, title, detail=error.detail, **error.ids)
+    return problem(status_of(error), error.slug, title, detail=error.detail, ids=error.ids)
 
 
 def internal(request_id: str) -> dict[str, Any]:
     """What a caller may know of an error nobody foresaw."""
     detail = f"Something went wrong on our side. Tell the operator this request id: {request_id}."
-    return problem(500, _HTTP_SLUGS[500], _TITLES[500], detail=detail, request_id=request_id)
+    return problem(500, _HTTP_SLUGS[500], _TITLES[500], detail=detail, ids={"request_id": request_id})
 
 
 def response(members: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> Response:

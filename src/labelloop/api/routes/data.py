@@ -36,7 +36,6 @@ PICTURES: Mapping[str, str] = {
     ".bmp": "image/bmp",
 }
 """Suffix → media type of what is served. SVG is not here: it can carry scripts."""
-ITEM_NUMBERS = 2**53
 
 _NDJSON: dict[str, Any] = {"application/x-ndjson": {"schema": {"type": "string"}}}
 
@@ -83,16 +82,15 @@ async def export(
 
 
 @router.get("/items/{item}/history", operation_id="history")
-async def history(project: str, item: int, _: Reviewer, use: Use) -> Response:
+async def history(project: str, item: bodies.Number, _: Reviewer, use: Use) -> Response:
     """Everything that ever happened to one item, and why it was served."""
-    number = _number(item, project)
-    return answers.reply(await run_in_threadpool(report.history, use.ports, project, number))
+    return answers.reply(await run_in_threadpool(report.history, use.ports, project, ItemNumber(item)))
 
 
 @router.get("/items/{item}/media/{field}", operation_id="media")
-async def media(project: str, item: int, field: str, _: Annotator, use: Use) -> Response:
+async def media(project: str, item: bodies.Number, field: str, _: Annotator, use: Use) -> Response:
     """A picture that an item names by its path below an allowed root."""
-    path, media_type = await run_in_threadpool(_picture, use, project, _number(item, project), field)
+    path, media_type = await run_in_threadpool(_picture, use, project, ItemNumber(item), field)
     headers = {
         "Content-Security-Policy": "default-src 'none'; sandbox",
         "Cache-Control": "private, max-age=3600",
@@ -133,12 +131,6 @@ def _training_rows(ports: Ports, name: str, digest: str) -> Iterator[Mapping[str
 def _chain(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
     yield first
     yield from rest
-
-
-def _number(item: int, project: str) -> ItemNumber:
-    if not 0 <= item < ITEM_NUMBERS:
-        raise UnknownItem(f"The project {project!r} has no item {item}.", project=project, item=item)
-    return ItemNumber(item)
 
 
 def _picture(context: Context, name: str, number: ItemNumber, field: str) -> tuple[Path, str]:

@@ -33,7 +33,7 @@ async def ready(use: Use) -> Response:
         return answers.reply({"status": "ready", **parts})
     down = " and the ".join(part for part, state in parts.items() if state != "ready")
     members = problems.problem(
-        503, "unavailable", "Not ready", detail=f"The {down} does not answer. Try again shortly.", **parts
+        503, "unavailable", "Not ready", detail=f"The {down} does not answer. Try again shortly.", ids=parts
     )
     return problems.response(members, {"Retry-After": str(problems.RETRY_SECONDS)})
 

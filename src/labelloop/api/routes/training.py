@@ -45,7 +45,7 @@ async def models(project: str, _: Reviewer, use: Use) -> Response:
 
 
 @router.post("/projects/{project}/models/{number}/promote", operation_id="promote")
-async def promote(project: str, number: int, who: Engineer, use: Use) -> Response:
+async def promote(project: str, number: bodies.Number, who: Engineer, use: Use) -> Response:
     """Make a model the champion by hand; an older number rolls back."""
     found = await run_in_threadpool(
         loop_promote.promote_by_hand, use.ports, project, ModelNumber(number), by=who.subject
