@@ -67,26 +67,35 @@ def unpack(blob: bytes) -> Packed:
     Raises:
         BadArtifact: it is not a labelloop model, was cut short, changed, or comes from another format version.
     """
-    header, rest = _header(blob)
+    raw, rest = _header(blob)
+    try:
+        header = json.loads(raw)
+        parts = _parts(header["payloads"], rest)
+        return Packed(
+            kind=str(header["kind"]),
+            classes=tuple(int(code) for code in header["classes"]),
+            versions={str(name): str(made) for name, made in header["versions"].items()},
+            facts=dict(header["facts"]),
+            payloads=parts,
+        )
+    except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
+        raise BadArtifact(f"The header of the model file makes no sense ({error!r}). {_AGAIN}") from None
+
+
+def _parts(listed: Any, rest: bytes) -> dict[str, bytes]:
     payloads, start = {}, 0
-    for entry in header["payloads"]:
-        payload = rest[start : start + entry["bytes"]]
+    for entry in listed:
+        payload = rest[start : start + max(0, entry["bytes"])]
         if hashlib.sha256(payload).hexdigest() != entry["sha256"]:
             raise BadArtifact(f"The model file is damaged: its payload {entry['name']!r} was cut or changed. {_AGAIN}")
-        payloads[entry["name"]] = payload
-        start += entry["bytes"]
+        payloads[str(entry["name"])] = payload
+        start += len(payload)
     if start != len(rest):
         raise BadArtifact(f"The model file is damaged: {len(rest) - start} bytes too many. {_AGAIN}")
-    return Packed(
-        kind=header["kind"],
-        classes=tuple(header["classes"]),
-        versions=header["versions"],
-        facts=header["facts"],
-        payloads=payloads,
-    )
+    return payloads
 
 
-def _header(blob: bytes) -> tuple[Any, bytes]:
+def _header(blob: bytes) -> tuple[bytes, bytes]:
     if not blob.startswith(MAGIC):
         raise BadArtifact(
             "This is not a labelloop model file. Give the path or digest of an artifact that a training made."
@@ -103,4 +112,4 @@ def _header(blob: bytes) -> tuple[Any, bytes]:
     raw = body[_FIXED.size : _FIXED.size + length]
     if length > _MOST_HEADER or hashlib.sha256(raw).digest() != digest:
         raise BadArtifact(f"The model file is damaged: its header was cut or changed. {_AGAIN}")
-    return json.loads(raw), body[_FIXED.size + length :]
+    return raw, body[_FIXED.size + length :]

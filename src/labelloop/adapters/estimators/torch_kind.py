@@ -5,8 +5,8 @@ same units in all rows (consistent MC-dropout; Kirsch et al. 2019, BatchBALD, se
 does not depend on the rows beside it, nor on the shard it is in. Weights are saved as safetensors.
 """
 
+from collections.abc import Iterator
 from importlib.metadata import version
-from typing import Any
 
 import numpy as np
 import safetensors.torch
@@ -79,7 +79,7 @@ class TorchClassifier:
         return len(self.networks) * max(1, self.spec.passes)
 
     @torch.no_grad()
-    def _voices(self, features: Matrix) -> Any:
+    def _voices(self, features: Matrix) -> Iterator[tuple[int, int, torch.Tensor]]:
         """(start, stop, probabilities (members, rows, classes) in float64) of each block of rows."""
         same_width(features, self._inputs)
         device = self.networks[0].mean.device
@@ -95,6 +95,8 @@ class TorchClassifier:
 
 def check(spec: Spec) -> None:
     """Raises InvalidProject for options that contradict each other."""
+    if spec.passes == 1:
+        raise InvalidProject("model.passes is 1, which is no committee. Give 0, or 10 or more.")
     if spec.passes and not spec.dropout:
         raise InvalidProject("model.passes asks for dropout at prediction, but model.dropout is 0. Set it, to 0.2 say.")
 
