@@ -67,12 +67,12 @@ class Service:
         plan(self.ports, name, lambda _progress, _message: None)
 
 
-def project_file(name: str, **sections: Any) -> dict[str, Any]:
+def project_file(name: str, *, items_section: dict[str, Any] | None = None, **sections: Any) -> dict[str, Any]:
     """A small text project; sections replace its own."""
     return {
         "name": name,
         "labels": {"kind": "classes", "classes": ["good", "bad", "odd"]},
-        "items": {"kind": "text", "field": "text"},
+        "items": items_section or {"kind": "text", "field": "text"},
         "features": {"kind": "text", "field": "text", "vectorizer": "hashing", "max_terms": 256},
         "strategy": {"kind": "margin", "cold_start": {"kind": "random"}},
         **sections,

@@ -55,8 +55,10 @@ export class Desk {
 
   // Go on where this person stopped: first the leases that are still open, then new ones.
   async open() {
+    this.#filling = true; // an answer that is sent meanwhile must not ask for more: we do not know yet what we hold
     this.outbox.send();
     await this.#ask(() => this.#api.get(`${this.#base}/leases`));
+    this.#filling = false;
     await this.fill();
   }
 

@@ -1,0 +1,347 @@
+"""The page as a person meets it: keys, undo, skip, broken connections, hostile items. In a real browser."""
+
+import re
+import struct
+import zlib
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from playwright.sync_api import expect
+from serving import Service
+
+from labelloop.domain.states import Role
+
+pytestmark = pytest.mark.browser
+
+
+def answers(service: Service, project: str) -> list[tuple[str, str]]:
+    """(item key, label) of all annotations, in item order."""
+    found = []
+    for item in service.ports.pool.span(project, 0, 1000):
+        history = service.ports.ledger.history(project, item.number)
+        found += [(item.key, row["label"]) for row in history["annotations"]]
+    return found
+
+
+def eventually(watched: Any, question: Callable[[], Any], wanted: Any) -> None:
+    """Ask until the answer is the wanted one, for 8 s at most."""
+    for _ in range(80):
+        if question() == wanted:
+            return
+        watched.page.wait_for_timeout(100)
+    assert question() == wanted
+
+
+def shown_key(watched: Any) -> str:
+    """Which of the numbered items is on screen."""
+    text = watched.page.locator("#item .text").inner_text()
+    return "k" + re.search(r"\d+", text)[0]
+
+
+def press_and_wait(watched: Any, key: str) -> str:
+    """Answer what is on screen by a key and wait until the next item is there. Returns the item's key."""
+    answered = shown_key(watched)
+    watched.page.keyboard.press(key)
+    expect(watched.page.locator("#item .text")).not_to_contain_text(re.compile(rf"report {answered[1:]}:"))
+    return answered
+
+
+def test_a_wrong_key_is_told_and_a_right_one_opens_the_desk(service, watched):
+    """Sign in, and out again: the key is gone from the tab."""
+    project = service.project(items=8)
+    watched.sign_in(service.url, "ll_wrong")
+    expect(watched.page.get_by_role("alert")).to_contain_text("Nobody knows this key")
+    watched.page.get_by_label("Key").fill(service.key(project=project, subject="Ann"))
+    watched.page.keyboard.press("Enter")
+    expect(watched.page.locator("#item .text")).to_be_visible()
+    expect(watched.page.locator("#who")).to_have_text("Ann")
+    watched.page.get_by_role("button", name="Sign out").click()
+    expect(watched.page.get_by_label("Key")).to_be_focused()
+    watched.page.reload()
+    expect(watched.page.get_by_label("Key")).to_be_visible()
+
+
+def test_labeling_by_keys_reaches_the_store_and_asks_nobody_else(service, watched):
+    """Each key labels the item on screen; the page talks to its own service only, and its policy is never violated."""
+    project = service.project(items=12)
+    watched.sign_in(service.url, service.key(project=project))
+    expect(watched.page.locator("#item .text")).to_be_visible()
+    given = [(press_and_wait(watched, key), label) for key, label in [("1", "good"), ("2", "bad"), ("3", "odd")]]
+    expect(watched.page.locator("#mine-count")).to_have_text("3")
+    eventually(watched, lambda: sorted(answers(service, project)), sorted(given))
+    watched.page.keyboard.press("9")
+    watched.page.keyboard.press("Enter")
+    watched.page.wait_for_timeout(300)
+    assert len(answers(service, project)) == 3
+    assert all(url.startswith(service.url) for url in watched.requests)
+    assert watched.complaints == []
+
+
+def test_more_than_nine_classes_go_on_with_letters_and_a_search(service, watched):
+    """Keys a…z without s and u; beyond those, a class is found by its name."""
+    names = [f"class {number:02}" for number in range(1, 41)]
+    project = service.project(items=6, labels={"kind": "classes", "classes": names})
+    watched.sign_in(service.url, service.key(project=project))
+    expect(watched.page.locator("#item .text")).to_be_visible()
+    given = [(press_and_wait(watched, "a"), "class 10"), (press_and_wait(watched, "z"), "class 33")]
+    found = shown_key(watched)
+    watched.page.keyboard.press("/")
+    watched.page.keyboard.type("s 38")
+    watched.page.keyboard.press("Enter")
+    expect(watched.page.locator("#last")).to_have_text("class 38")
+    eventually(watched, lambda: sorted(answers(service, project)), sorted([*given, (found, "class 38")]))
+
+
+def test_undo_takes_the_last_answer_back_before_anyone_sees_it(service, watched):
+    """The wrong answer is never sent; the item is on screen again, and the second answer counts."""
+    project = service.project(items=6)
+    watched.sign_in(service.url, service.key(project=project))
+    expect(watched.page.locator("#item .text")).to_be_visible()
+    item = press_and_wait(watched, "2")
+    watched.page.keyboard.press("u")
+    expect(watched.page.locator("#item .text")).to_contain_text(f"report {item[1:]}:")
+    expect(watched.page.get_by_role("button", name="Undo")).to_be_disabled()
+    watched.page.keyboard.press("1")
+    eventually(watched, lambda: answers(service, project), [(item, "good")])
+
+
+def test_a_skipped_item_never_comes_back(service, watched):
+    """Skip, then label the rest: the skipped one stays unanswered, and the page says that nothing is left."""
+    project = service.project(items=3)
+    watched.sign_in(service.url, service.key(project=project))
+    expect(watched.page.locator("#item .text")).to_be_visible()
+    skipped = press_and_wait(watched, "s")
+    press_and_wait(watched, "1")
+    watched.page.get_by_role("button", name="bad").click()
+    expect(watched.page.locator("#waiting")).to_contain_text("Nothing to do right now")
+    expect(watched.page.locator("#waiting-text")).to_contain_text(re.compile(r"Looking again (in \d+ s|now)"))
+    eventually(watched, lambda: len(answers(service, project)), 2)
+    assert skipped not in dict(answers(service, project))
+
+
+def test_work_that_appears_later_is_found_without_a_reload(service, watched):
+    """The page looks again by itself."""
+    project = service.project()
+    watched.sign_in(service.url, service.key(project=project))
+    expect(watched.page.locator("#waiting")).to_contain_text("Nothing to do right now")
+    with service.http(Role.ENGINEER) as http:
+        http.post(f"/v1/projects/{project}/items", json=[{"key": "k7", "data": {"text": "Weather report 7: late"}}])
+    service.plan(project)
+    expect(watched.page.locator("#item .text")).to_contain_text("report 7")
+
+
+def test_a_spent_budget_ends_the_work(service, watched):
+    """The page says so, and shows how much was spent."""
+    project = service.project(items=5, stop={"budget": 2})
+    watched.sign_in(service.url, service.key(project=project))
+    expect(watched.page.locator("#item .text")).to_be_visible()
+    press_and_wait(watched, "1")
+    watched.page.keyboard.press("1")
+    expect(watched.page.locator("#waiting-title")).to_have_text(re.compile("Nothing to do$"))
+    expect(watched.page.locator("#waiting-text")).to_contain_text(re.compile("budget", re.IGNORECASE))
+
+
+HOSTILE = "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>"
+
+
+@pytest.mark.parametrize("kind", ["text", "table"])
+def test_hostile_items_and_labels_are_shown_as_text(service, watched, kind):
+    """Markup in items, field names, classes, titles and instructions is shown letter by letter and runs nothing."""
+    project = service.project(
+        items=[{"key": HOSTILE, "data": {"text": HOSTILE, HOSTILE: HOSTILE}}],
+        labels={"kind": "classes", "classes": [HOSTILE, "good"], "instructions": HOSTILE},
+        items_section={"kind": kind, "field": "text" if kind == "text" else None},
+        title=HOSTILE,
+    )
+    watched.sign_in(service.url, service.key(project=project, subject=HOSTILE))
+    place = "#item .text" if kind == "text" else "#item dd >> nth=0"
+    expect(watched.page.locator(place)).to_have_text(HOSTILE)
+    expect(watched.page.locator("#classes button >> nth=0")).to_contain_text(HOSTILE)
+    expect(watched.page.locator("#who")).to_have_text(HOSTILE)
+    watched.page.locator("#instructions summary").click()
+    expect(watched.page.locator("#instructions p")).to_have_text(HOSTILE)
+    watched.page.keyboard.press("1")
+    eventually(watched, lambda: [label for _, label in answers(service, project)], [HOSTILE])
+    assert watched.page.locator("#desk img, #desk script").count() == 0
+    assert "owned" not in watched.page.title().replace(HOSTILE, "")
+    assert watched.complaints == []
+
+
+def test_a_reload_goes_on_where_it_was(service, watched):
+    """Signed in still, the held answer is sent, the open leases come back, and nothing is leased twice."""
+    project = service.project(items=12)
+    watched.sign_in(service.url, service.key(project=project, subject="reloader"))
+    expect(watched.page.locator("#item .text")).to_be_visible()
+    item = press_and_wait(watched, "1")
+    before = {lease.item for lease in service.ports.ledger.held(project, "reloader", service.ports.clock.now())}
+    watched.page.reload()
+    expect(watched.page.locator("#item .text")).to_be_visible()
+    eventually(watched, lambda: answers(service, project), [(item, "good")])
+    after = {lease.item for lease in service.ports.ledger.held(project, "reloader", service.ports.clock.now())}
+    assert len(after) == len(before) - 1
+    assert after < before
+    assert shown_key(watched) != item
+
+
+def test_nothing_is_lost_without_a_connection(service, watched):
+    """Answers given offline are kept, also over a reload, and sent once when the connection is back."""
+    project = service.project(items=12)
+    watched.sign_in(service.url, service.key(project=project))
+    expect(watched.page.locator("#item .text")).to_be_visible()
+    watched.page.route("**/v1/**", lambda route: route.abort())
+    given = [(press_and_wait(watched, "1"), "good"), (press_and_wait(watched, "2"), "bad")]
+    given.append((press_and_wait(watched, "3"), "odd"))
+    expect(watched.page.locator("#banner")).to_contain_text("No connection")
+    expect(watched.page.locator("#banner")).to_contain_text("kept here")
+    assert answers(service, project) == []
+    watched.page.unroute("**/v1/**")
+    watched.page.reload()
+    eventually(watched, lambda: sorted(answers(service, project)), sorted(given))
+    expect(watched.page.locator("#item .text")).to_be_visible()
+    expect(watched.page.locator("#banner")).to_be_hidden()
+
+
+def test_an_answer_whose_acknowledgement_got_lost_counts_once(service, watched):
+    """The service took it, the page never heard: it is sent again under the same key."""
+    project = service.project(items=8)
+    watched.sign_in(service.url, service.key(project=project, subject="twice"))
+    expect(watched.page.locator("#item .text")).to_be_visible()
+    sent: list[str] = []
+
+    def lose_the_first(route: Any) -> None:
+        sent.append(route.request.headers["idempotency-key"])
+        if len(sent) == 1:
+            route.fetch()
+            route.abort()
+        else:
+            route.continue_()
+
+    watched.page.route("**/annotations", lose_the_first)
+    item = press_and_wait(watched, "1")
+    eventually(watched, lambda: len(sent), 2)
+    assert sent[0] == sent[1]
+    expect(watched.page.locator("#unsent")).to_be_hidden()
+    expect(watched.page.locator("#mine-count")).to_have_text("1")
+    assert answers(service, project) == [(item, "good")]
+
+
+def test_leases_are_renewed_while_the_page_is_open(service, watched):
+    """A person may think longer than a lease lasts."""
+    project = service.project(items=2, lease={"seconds": 3})
+    watched.sign_in(service.url, service.key(project=project, subject="thinker"))
+    expect(watched.page.locator("#item .text")).to_be_visible()
+    watched.page.wait_for_timeout(5000)
+    service.ports.ledger.expire(project, service.ports.clock.now())
+    assert len(service.ports.ledger.held(project, "thinker", service.ports.clock.now())) == 2
+    watched.page.keyboard.press("1")
+    eventually(watched, lambda: len(answers(service, project)), 1)
+
+
+def test_a_revoked_key_signs_out_and_keeps_the_answers(service, watched):
+    """What could not be sent goes out when the same person signs in again."""
+    project = service.project(items=8)
+    watched.sign_in(service.url, service.key(project=project, subject="Eve"))
+    expect(watched.page.locator("#item .text")).to_be_visible()
+    watched.page.route("**/annotations", lambda route: route.fulfill(status=401, json={"detail": "Nobody knows."}))
+    item = press_and_wait(watched, "2")
+    expect(watched.page.get_by_role("alert")).to_contain_text("Your answers are kept")
+    watched.page.unroute("**/annotations")
+    watched.page.get_by_label("Key").fill(service.key(project=project, subject="Eve"))
+    watched.page.keyboard.press("Enter")
+    eventually(watched, lambda: answers(service, project), [(item, "bad")])
+
+
+def test_a_person_with_several_projects_chooses(service, watched):
+    """The choice is offered first, and can be changed later; the address remembers it."""
+    one, two = service.project("walk-one", items=4, title="Walks"), service.project("walk-two", items=4, title="Talks")
+    watched.sign_in(service.url, service.key())
+    watched.page.get_by_role("button", name="Talks").click()
+    expect(watched.page.locator("#item .text")).to_be_visible()
+    assert watched.page.url.endswith(f"#{two}")
+    watched.page.get_by_label("Project").select_option(one)
+    expect(watched.page).to_have_title(re.compile("Walks"))
+    expect(watched.page.locator("#item .text")).to_be_visible()
+    press_and_wait(watched, "1")
+    eventually(watched, lambda: (len(answers(service, one)), len(answers(service, two))), (1, 0))
+
+
+def test_rows_of_grey_values_are_drawn(service, watched):
+    """Each value is one pixel of the canvas, white at the project's maximum."""
+    project = service.project(
+        items=[
+            {"key": "a", "data": {"image": [[0, 16], [8, 0]]}},
+            {"key": "b", "data": {"image": [[16, 16], [16, 0]]}},
+        ],
+        items_section={"kind": "image", "field": "image"},
+        features={"kind": "pixels", "field": "image", "maximum": 16.0},
+        labels={"kind": "classes", "classes": ["light", "dark"]},
+    )
+    watched.sign_in(service.url, service.key(project=project))
+    canvas = watched.page.locator("#item canvas")
+    expect(canvas).to_be_visible()
+    pixels = canvas.evaluate("c => [...c.getContext('2d').getImageData(0, 0, 2, 2).data].filter((_, i) => i % 4 === 0)")
+    assert pixels in ([0, 255, 128, 0], [255, 255, 255, 0])
+    assert canvas.bounding_box()["width"] > 100
+    assert watched.complaints == []
+
+
+def png() -> bytes:
+    """A picture of 3 by 2 pixels."""
+
+    def part(name: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+
+    head = struct.pack(">IIBBBBB", 3, 2, 8, 0, 0, 0, 0)
+    rows = b"".join(b"\0" + bytes([40, 120, 220]) for _ in range(2))
+    return b"\x89PNG\r\n\x1a\n" + part(b"IHDR", head) + part(b"IDAT", zlib.compress(rows)) + part(b"IEND", b"")
+
+
+def test_pictures_by_path_are_fetched_with_the_key_and_missing_ones_are_told(service, watched):
+    """A picture below the root is shown from a blob; one that is not there says so, and can be skipped."""
+    (service.settings.item_roots[0] / "a.png").write_bytes(png())
+    project = service.project(
+        items=[{"key": name, "data": {"text": name, "image": f"{name}.png"}} for name in ("a", "gone")],
+        items_section={"kind": "image", "field": "image"},
+    )
+    watched.sign_in(service.url, service.key(project=project))
+    seen = set()
+    for _ in range(2):
+        expect(watched.page.locator("#item img, #item .trouble").first).to_be_visible()
+        watched.page.wait_for_timeout(300)
+        image = watched.page.locator("#item img")
+        if image.count():
+            assert image.get_attribute("src").startswith("blob:")
+            assert image.evaluate("i => [i.naturalWidth, i.naturalHeight]") == [3, 2]
+            seen.add("picture")
+        else:
+            expect(watched.page.locator("#item .trouble")).to_contain_text("cannot be shown")
+            seen.add("trouble")
+        watched.page.keyboard.press("s")
+    assert seen == {"picture", "trouble"}
+
+
+def test_a_table_shows_every_field(service, watched):
+    """Names and values, numbers short."""
+    project = service.project(
+        items=[{"key": "r", "data": {"radius": 12.3456789, "count": 7, "site": "left", "none": None}}],
+        items_section={"kind": "table"},
+        features={"kind": "columns", "columns": ["radius", "count"]},
+    )
+    watched.sign_in(service.url, service.key(project=project))
+    rows = watched.page.locator("#item dl div")
+    expect(rows).to_have_count(4)
+    assert rows.all_inner_texts() == ["radius\n12.3457", "count\n7", "site\nleft", "none\n—"]
+
+
+def test_the_page_can_be_used_without_a_pointer_and_by_ear(service, watched):
+    """Buttons say what they do, answers are announced, the item can take the focus."""
+    project = service.project(items=6)
+    watched.sign_in(service.url, service.key(project=project))
+    expect(watched.page.locator("#item .text")).to_be_visible()
+    press_and_wait(watched, "1")
+    expect(watched.page.locator("#said")).to_have_text("good")
+    assert watched.page.locator("#said").get_attribute("aria-live") == "polite"
+    unnamed = "es => es.filter(e => !e.hidden && !e.textContent.trim() && !e.labels?.length && !e.ariaLabel).length"
+    assert watched.page.locator("button, input, select").evaluate_all(unnamed) == 0
+    assert watched.page.locator("#classes button >> nth=0").get_attribute("aria-keyshortcuts") == "1"
