@@ -1,0 +1,95 @@
+"""The minority lane's order."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from labelloop.maths import balance
+
+
+def one_by_one(wanted, closeness, counts, shares):
+    """The greedy choice that the closed form stands for, row by row."""
+    counts, left, order = counts.astype(float).copy(), set(range(len(wanted))), []
+    while left:
+        level = {code: (counts[code] + 1) / shares[code] for code in {wanted[row] for row in left}}
+        code = min(level, key=lambda code: (level[code], code))
+        row = max((row for row in left if wanted[row] == code), key=lambda row: closeness[row])
+        counts[code] += 1
+        left.remove(row)
+        order.append((level[code], row))
+    return order
+
+
+@given(seed=st.integers(0, 500), n=st.integers(1, 25), classes=st.integers(2, 4))
+@settings(max_examples=60, deadline=None)
+def test_order_is_the_greedy_choice(seed, n, classes):
+    """Each next row comes from the class that then has the fewest labels for its target."""
+    rng = np.random.default_rng(seed)
+    wanted, closeness = rng.integers(classes, size=n), rng.permutation(n) / n
+    counts, shares = rng.integers(6, size=classes), rng.dirichlet(np.ones(classes))
+    scores = balance.balanced_order(wanted, closeness, class_counts=counts, targets=shares)
+    greedy = one_by_one(wanted, closeness, counts, shares)
+    np.testing.assert_allclose(np.sort(-scores), [level for level, _ in greedy])
+    for code in range(classes):
+        rows = [row for _, row in greedy if wanted[row] == code]
+        assert rows == sorted(rows, key=lambda row: -scores[row])
+
+
+def test_rare_class_is_asked_first_and_then_shares():
+    """The class with 2 of 42 labels is asked alone until it is level, then both in turn."""
+    p = np.repeat([[0.9, 0.1], [0.4, 0.6]], [60, 60], axis=0)
+    order = np.argsort(-balance.minority_scores(p, np.array([40, 2])), kind="stable")
+    rare = order >= 60
+    assert rare[:38].all()
+    assert 9 <= rare[38:58].sum() <= 11
+
+
+def test_class_predicted_nowhere_is_found_by_its_posterior():
+    """A class without labels and without predictions still gets the rows where it is likeliest."""
+    p = np.full((100, 3), 1 / 3)
+    p[:, 2] = np.linspace(0.001, 0.2, 100)
+    p[:, :2] = (1 - p[:, [2]]) * [0.6, 0.4]
+    scores = balance.minority_scores(p, np.array([30, 30, 0]))
+    assert np.argsort(-scores)[:5].tolist() == [99, 98, 97, 96, 95]
+
+
+def test_impossible_class_is_not_invented():
+    """Rows whose posterior of the rarest class is 0 are not asked on its account."""
+    p = np.array([[0.6, 0.4, 0.0], [0.9, 0.1, 0.0]])
+    wanted = balance.claims(p, np.array([5, 5, 0]))
+    assert wanted.posterior.tolist() == [0, 0]
+    assert np.argsort(-balance.claim_scores(wanted, np.array([5, 5, 0])))[0] == 0
+
+
+def test_blocks_come_to_the_same():
+    """Claims taken block by block give the scores of the whole."""
+    rng = np.random.default_rng(0)
+    p, counts = rng.dirichlet(np.ones(5), size=1_000), np.array([90, 40, 10, 3, 0])
+    parts = [balance.claims(p[at : at + 128], counts) for at in range(0, 1_000, 128)]
+    joined = balance.claim_scores(balance.Claims.joined(parts), counts)
+    np.testing.assert_array_equal(joined, balance.minority_scores(p, counts))
+    assert np.isfinite(joined).all()
+
+
+def test_target_zero_comes_last():
+    """A class nobody wants more of is asked only when nothing else is left."""
+    p = np.array([[0.9, 0.1], [0.1, 0.9]])
+    scores = balance.minority_scores(p, np.array([0, 50]), targets=np.array([0.0, 1.0]))
+    assert scores[1] > scores[0]
+    assert np.isfinite(scores).all()
+
+
+def test_deficit():
+    """Targets of any scale, planned labels, and nothing to make up when all is level."""
+    assert balance.deficit(np.array([5, 5])).tolist() == [0, 0]
+    assert balance.deficit(np.array([8, 0]), np.array([3.0, 1.0]), planned=2).tolist() == [0, 2.5]
+    with pytest.raises(ValueError, match="targets need"):
+        balance.deficit(np.array([1, 2]), np.array([1.0, -1.0]))
+
+
+def test_empty_pool_and_wrong_shape():
+    """No rows give no scores; counts of another schema are refused."""
+    assert balance.minority_scores(np.zeros((0, 3)), np.zeros(3, dtype=int)).shape == (0,)
+    with pytest.raises(ValueError, match="do not fit 2 class counts"):
+        balance.minority_scores(np.full((1, 3), 1 / 3), np.array([1, 2]))
