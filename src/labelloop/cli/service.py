@@ -85,7 +85,8 @@ def demo(  # noqa: PLR0913 - one parameter per option
     plain: Annotated[bool, typer.Option("--plain", help="Lines instead of a live display.")] = False,
 ) -> None:
     """See the whole loop run on real data with simulated annotators. Exit code 0 only when everything held."""
-    from labelloop.demo import Options, run
+    from labelloop.demo.options import Options
+    from labelloop.demo.run import run
 
     options = Options(
         project=project, keep=keep, port=port, home=home, out=out, seconds_limit=seconds_limit, seeds=seeds, plain=plain

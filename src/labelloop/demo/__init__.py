@@ -3,8 +3,3 @@
 It speaks to the service as anyone does: over HTTP with the Python client. Only the truth behind the answers, and the
 models it measures at the end, it takes from the data set and from the store.
 """
-
-from labelloop.demo.options import Options
-from labelloop.demo.run import run
-
-__all__ = ["Options", "run"]

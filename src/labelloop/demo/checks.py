@@ -34,17 +34,18 @@ def check(end: Snapshot, *, in_time: bool) -> list[Check]:
         ),
         _trainings(end.trainings, end.models),
         _decisions(end.models),
+        _ranking(end),
         _conservation(end),
         _votes(end),
     ]
 
 
 def _trainings(jobs: Sequence[Mapping[str, Any]], models: Sequence[Mapping[str, Any]]) -> Check:
-    open_jobs = [job["job"] for job in jobs if job["state"] not in ("done", "failed")]
+    amiss = [f"{job['job']} {job['state']}" for job in jobs if job["state"] != "done"]
     return Check(
-        name=f"at least {LEAST_TRAININGS} retrains, all ended",
-        held=len(models) >= LEAST_TRAININGS and not open_jobs,
-        found=f"{len(models)} models" + (f"; not ended: {', '.join(open_jobs)}" if open_jobs else ""),
+        name=f"at least {LEAST_TRAININGS} retrains, all ended well",
+        held=len(models) >= LEAST_TRAININGS and not amiss,
+        found=f"{len(models)} models" + (f"; {', '.join(amiss)}" if amiss else ""),
     )
 
 
@@ -56,6 +57,17 @@ def _decisions(models: Sequence[Mapping[str, Any]]) -> Check:
         name="every model promoted or refused, with a reason",
         held=bool(models) and not undecided,
         found=found + (f"; undecided: {', '.join(undecided)}" if undecided else ""),
+    )
+
+
+def _ranking(end: Snapshot) -> Check:
+    """The champion's own order is served: a promotion that nobody ranked by would be half a loop."""
+    champion = (end.status.get("champion") or {}).get("number")
+    rounds = end.status.get("rounds") or [{}]
+    return Check(
+        name="the queue is ranked by the champion",
+        held=champion is not None and rounds[0].get("model") == champion,
+        found=f"champion {champion}; round {rounds[0].get('number')} is by model {rounds[0].get('model')}",
     )
 
 

@@ -1,8 +1,10 @@
 """What a demo is asked to do, and the project as the demo plays it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from labelloop.demo.oracle import Habits
 from labelloop.domain.errors import InvalidProject
 from labelloop.projects import Project, load
 
@@ -13,14 +15,12 @@ LEASE_SECONDS = 8.0
 """Simulated annotators are quick, so what a killed process held comes back soon."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Person:
-    """A simulated annotator: how often it is right, and how long it thinks, in seconds per item."""
-
-    name: str
-    accuracy: float
-    think: float
-    skip: float = 0.02
+PEOPLE: Mapping[str, Habits] = {
+    "anna": Habits(accuracy=0.99, think=0.12, ahead=8),
+    "ben": Habits(accuracy=0.97, think=0.18, ahead=8),
+    "cleo": Habits(accuracy=0.92, think=0.25, ahead=8, skip=0.05),
+}
+"""Simulated annotators. They wait for a model when they are far ahead of it, so that a slow machine shows as much."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,13 +36,7 @@ class Options:
     seconds_limit: float = 600.0
     seeds: int = 5
     plain: bool = False
-    people: tuple[Person, ...] = field(
-        default=(
-            Person(name="anna", accuracy=0.99, think=0.16),
-            Person(name="ben", accuracy=0.97, think=0.24),
-            Person(name="cleo", accuracy=0.92, think=0.32, skip=0.05),
-        )
-    )
+    people: Mapping[str, Habits] = field(default_factory=lambda: PEOPLE)
 
 
 def project_of(options: Options) -> Project:

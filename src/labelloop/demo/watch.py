@@ -37,8 +37,10 @@ class Snapshot:
 
     @property
     def quiet(self) -> bool:
-        """Whether every training has ended."""
-        return all(job["state"] in ENDED for job in self.trainings)
+        """Whether every training has ended, and the champion has ranked the queue."""
+        champion = (self.status.get("champion") or {}).get("number")
+        ranked_by = [planned["model"] for planned in self.status.get("rounds", [])[:1]]
+        return all(job["state"] in ENDED for job in self.trainings) and ranked_by == [champion]
 
     @property
     def counts(self) -> Mapping[str, int]:
