@@ -57,10 +57,11 @@ _PAST = (
     .where(_leases.c.project == bindparam("project"), _leases.c.item.in_(bindparam("items", expanding=True)))
     .order_by(_leases.c.id)
 )
-_OVER = and_(_leases.c.project == bindparam("project"), text(tables.LIVE), _leases.c.expires_at <= bindparam("now"))
-_EXPIRED = {"state": AssignmentState.EXPIRED, "closed_at": bindparam("now", type_=tables.Instant())}
-_EXPIRE: Any = update(_leases).where(_OVER).values(_EXPIRED)
-_EXPIRE_ITEMS: Any = _EXPIRE.where(_leases.c.item.in_(bindparam("items", expanding=True)))
+# In an UPDATE a parameter may not be named like a column, hence the underscores.
+_OVER = and_(_leases.c.project == bindparam("_project"), text(tables.LIVE), _leases.c.expires_at <= bindparam("_now"))
+_EXPIRED: dict[str, Any] = {"state": AssignmentState.EXPIRED, "closed_at": bindparam("_now", type_=tables.Instant())}
+_EXPIRE = update(_leases).where(_OVER).values(_EXPIRED)
+_EXPIRE_ITEMS = _EXPIRE.where(_leases.c.item.in_(bindparam("_items", expanding=True)))
 _OWN = select(_leases.c.id, _leases.c.item).where(
     _leases.c.project == bindparam("project"),
     _leases.c.annotator == bindparam("annotator"),
@@ -86,13 +87,13 @@ def past(connection: Connection, project: int, items: Iterable[int], now: dateti
                 over.add(one.item)
             found[one.item].append(one)
         if over:
-            connection.execute(_EXPIRE_ITEMS, {"project": project, "now": now, "items": sorted(over)})
+            connection.execute(_EXPIRE_ITEMS, {"_project": project, "_now": now, "_items": sorted(over)})
     return found
 
 
 def expire(connection: Connection, project: int, now: datetime) -> int:
     """Mark all leases of the project whose time is over. Returns how many."""
-    return int(connection.execute(_EXPIRE, {"project": project, "now": now}).rowcount)
+    return int(connection.execute(_EXPIRE, {"_project": project, "_now": now}).rowcount)
 
 
 def own(connection: Connection, project: int, annotator: Subject, ids: Sequence[LeaseId]) -> dict[int, int]:

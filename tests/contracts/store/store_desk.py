@@ -1,0 +1,123 @@
+"""A small desk that leases and answers for the tests of the store, with a clock that is turned by hand."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from labelloop.adapters.sql.store import Store
+from labelloop.domain.states import ItemState, Lane, Role
+from labelloop.domain.types import (
+    Answer,
+    Candidate,
+    ItemNumber,
+    Lease,
+    LeaseOutcome,
+    NewItem,
+    Query,
+    Round,
+    Subject,
+    Verdict,
+)
+from labelloop.projects import Project, parse
+
+START = datetime(2030, 1, 1, 12, 0, 0, 123456, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
+NAME = "demo"
+
+
+def project_file(name: str = NAME, **more: object) -> Project:
+    """The smallest project."""
+    return parse(
+        {"name": name, "labels": {"kind": "classes", "classes": ["a", "b"]}, "features": {"kind": "text"}, **more}
+    )
+
+
+@dataclass
+class Desk:
+    """A store with one project, and a clock that tests turn by hand."""
+
+    store: Store
+    url: str
+    now: datetime = START
+
+    def pass_time(self, span: timedelta) -> None:
+        self.now += span
+
+    def fill(self, count: int, *, needed: int = 1, cap: int | None = None) -> None:
+        self.store.projects.create(project_file(votes={"needed": needed, "cap": cap or max(needed, 1)}), self.now)
+        self.store.pool.add(NAME, [new_item(number) for number in range(count)], self.now)
+
+    def plan(self, *items: int, lane: Lane = Lane.INFORMATIVE, needed: int = 1) -> Round:
+        queries = [
+            Query(item=ItemNumber(item), lane=lane, rank=rank, score=1.0 - rank / 100, probability=0.5, needed=needed)
+            for rank, item in enumerate(items)
+        ]
+        champion = self.store.projects.row(NAME).champion
+        planned = self.store.rounds.save(
+            NAME, queries, strategy="margin", seed=7, model=champion, pool_version=1, stats={"n": 1}, now=self.now
+        )
+        assert planned is not None
+        return planned
+
+    def grant(
+        self,
+        annotator: str,
+        *items: int,
+        lane: Lane = Lane.INFORMATIVE,
+        most: int = 100,
+        budget: int | None = None,
+        span: timedelta = MINUTE,
+    ) -> list[Lease]:
+        return self.store.ledger.grant(
+            NAME,
+            Subject(annotator),
+            [Candidate(item=ItemNumber(item), lane=lane) for item in items],
+            now=self.now,
+            expires_at=self.now + span,
+            most=most,
+            budget=budget,
+        )
+
+    def submit(
+        self,
+        annotator: str,
+        *leases: Lease | LeaseOutcome,
+        label: str = "a",
+        role: Role = Role.ANNOTATOR,
+        idempotency: tuple[str, str] | None = None,
+    ) -> list[LeaseOutcome]:
+        outcomes, _ = self.store.ledger.submit(
+            NAME,
+            Subject(annotator),
+            [one if isinstance(one, LeaseOutcome) else answer(one, label) for one in leases],
+            now=self.now,
+            role=role,
+            idempotency=idempotency,
+        )
+        return outcomes
+
+    def said(self, annotator: str, *leases: Lease, **more: object) -> list[str]:
+        """Only the words of the outcomes."""
+        return [outcome.outcome.value for outcome in self.submit(annotator, *leases, **more)]
+
+    def vote(self, annotator: str, item: int, label: str = "a") -> None:
+        assert self.said(annotator, *self.grant(annotator, item), label=label) == ["accepted"]
+
+    def settle(self, item: int, state: ItemState, *, needed: int = 1, votes: int = 1, label: str = "a") -> int:
+        won = label if state is ItemState.RESOLVED else None
+        verdict = Verdict(
+            item=ItemNumber(item), state=state, needed=needed, value=won, label=won, confidence=1.0, votes=votes
+        )
+        return self.store.verdicts.settle(NAME, [verdict], self.now)
+
+    def slot(self, item: int):
+        return self.store.ledger.slots(NAME, [ItemNumber(item)])[0]
+
+
+def new_item(number: int, **more: object) -> NewItem:
+    """An item whose key and text are its number."""
+    return NewItem(key=f"k{number}", data={"text": f"text {number}"}, line=number + 1, **more)
+
+
+def answer(lease: Lease, label: str = "a") -> Answer:
+    """An answer of one class."""
+    return Answer(lease=lease.id, value=label, label=label, seconds=2.0)
