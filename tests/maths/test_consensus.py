@@ -116,7 +116,7 @@ def test_alpha_by_its_definition(votes):
 
 
 def test_ac1_is_stable_where_kappa_is_not():
-    """118 of 125 agreements on one value: AC1 near 0.94, where kappa calls it chance (Gwet 2008, table 1)."""
+    """118 of 125 agreements on one value: AC1 near 0.94, where kappa calls it chance (Gwet's example)."""
     pairs = np.array([[0, 0]] * 118 + [[0, 1]] * 5 + [[1, 0]] * 2)
     places, codes = np.repeat(np.arange(125), 2), pairs.ravel()
     assert agreement.gwet_ac1(places, codes, values=2) == pytest.approx(0.9408, abs=5e-4)

@@ -128,7 +128,7 @@ def vote_entropy(committee: Floats) -> Floats:
 
 
 def consensus_entropy(committee: Floats) -> Floats:
-    """Entropy of the members' mean probabilities, in units of log(classes) (Settles 2009, section 3.2).
+    """Entropy of the members' mean probabilities, in units of log(classes) (soft vote entropy, Settles 2012).
 
     Args:
         committee: (members, n, classes), rows sum to 1.

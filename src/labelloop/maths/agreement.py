@@ -50,7 +50,7 @@ def krippendorff_alpha(places: Ints, codes: Ints) -> float:
 
 
 def gwet_ac1(places: Ints, codes: Ints, *, values: int) -> float:
-    """Gwet's AC1, which stays sensible where nearly all items have one value (Gwet 2008, eq. 4 and section 5).
+    """Gwet's AC1, which stays sensible where nearly all items have one value (Gwet 2008).
 
     Args:
         places: (votes,) item of each vote.

@@ -5,7 +5,7 @@ Meant for a shortlist or a sample: k-center costs O(count · n · d).
 """
 
 import numpy as np
-from scipy.sparse import issparse
+from scipy.sparse import csr_array, issparse
 
 from labelloop.maths.arrays import Floats, Ints, Matrix
 from labelloop.maths.selection import top
@@ -76,7 +76,7 @@ def k_means_start(features: Matrix, count: int, rng: np.random.Generator, *, lab
 
     Args:
         features: (n, d), dense or sparse by rows; wide sparse rows are projected at random (distances are kept within
-            some 10 %, Achlioptas 2003).
+            some 10 %, Johnson & Lindenstrauss).
         count: how many; fewer come back when there are fewer rows.
         rng: seeds, projection and ties.
         labeled: (l, d), rows that are labeled already.
@@ -103,7 +103,7 @@ def k_means_start(features: Matrix, count: int, rng: np.random.Generator, *, lab
     centres, cluster = _k_means(points, norms, min(count + len(taken), n), rng)
     covered = np.zeros(len(centres), dtype=bool)
     if len(taken):
-        covered[_assigned(taken, _norms(taken), centres)[0]] = True
+        covered[_assigned(taken, _norms(taken), centres)] = True
     closest, size = _closest_rows(points, centres, cluster), np.bincount(cluster, minlength=len(centres))
     usable = np.flatnonzero((closest >= 0) & ~covered)
     chosen = closest[usable[top(size[usable].astype(np.float64), count, rng)]]
@@ -122,9 +122,9 @@ def cluster_margin(
     clusters: int | None = None,
     labeled: Matrix | None = None,
 ) -> Ints:
-    """One row of each cluster in turn, small clusters first, the best score first in each (arXiv 2107.14263, alg. 1).
+    """One row of each cluster in turn, small clusters first, the best score first in each.
 
-    The paper clusters the pool once by average linkage and draws at random inside a cluster; here the shortlist is
+    After Cluster-Margin (arXiv 2107.14263). The paper clusters the pool once by average linkage and draws at random inside a cluster; here the shortlist is
     clustered by k-means, which needs no n × n, and the score decides inside.
 
     Args:
@@ -159,7 +159,7 @@ def cluster_margin(
     size, done = np.bincount(cluster, minlength=number), np.zeros(number, dtype=np.int64)
     if labeled is not None and _rows(labeled):
         taken = project(labeled)
-        done = np.bincount(_assigned(taken, _norms(taken), centres)[0], minlength=number)
+        done = np.bincount(_assigned(taken, _norms(taken), centres), minlength=number)
     order = np.lexsort((rng.random(n), -scores, cluster))
     starts = np.concatenate([[0], np.cumsum(size)[:-1]])
     turn = np.empty(n, dtype=np.int64)
@@ -236,14 +236,13 @@ class _Projector:
 def _k_means(points: Floats, norms: Floats, count: int, rng: np.random.Generator) -> tuple[Floats, Ints]:
     """Centres (count, d) and the cluster of each row (n,). Some clusters may be empty."""
     centres = points[_seeds(points, norms, count, rng)]
-    cluster, _ = _assigned(points, norms, centres)
+    cluster, lines = _assigned(points, norms, centres), np.arange(len(points) + 1)
     for _ in range(_ROUNDS):
-        sums = np.zeros_like(centres)
-        np.add.at(sums, cluster, points)
-        size = np.bincount(cluster, minlength=count)
+        member = csr_array((np.ones(len(points), points.dtype), cluster, lines), shape=(len(points), count))
+        sums, size = member.T @ points, np.bincount(cluster, minlength=count)
         filled = size > 0
         centres[filled] = sums[filled] / size[filled, None]
-        before, (cluster, _) = cluster, _assigned(points, norms, centres)
+        before, cluster = cluster, _assigned(points, norms, centres)
         if (before == cluster).all():
             break
     return centres, cluster
@@ -266,15 +265,14 @@ def _seeds(points: Floats, norms: Floats, count: int, rng: np.random.Generator) 
     return chosen
 
 
-def _assigned(points: Floats, norms: Floats, centres: Floats) -> tuple[Ints, Floats]:
-    """The nearest centre of each row, and the squared distance to it, in blocks of rows."""
-    cluster, nearest = np.empty(len(points), dtype=np.intp), np.empty(len(points), dtype=norms.dtype)
+def _assigned(points: Floats, norms: Floats, centres: Floats) -> Ints:
+    """The nearest centre of each row, in blocks of rows."""
+    cluster = np.empty(len(points), dtype=np.intp)
     step = max(_CELLS // max(len(centres), 1), 1)
     for start in range(0, len(points), step):
         part = slice(start, start + step)
-        distances = _distances(points[part], norms[part], centres)
-        cluster[part], nearest[part] = distances.argmin(axis=1), distances.min(axis=1)
-    return cluster, nearest
+        cluster[part] = _distances(points[part], norms[part], centres).argmin(axis=1)
+    return cluster
 
 
 def _closest_rows(points: Floats, centres: Floats, cluster: Ints) -> Ints:

@@ -13,22 +13,7 @@ from scipy.stats import t as student
 
 from labelloop.maths.arrays import Floats, Ints, Mask
 from labelloop.maths.calibration import calibration_gaps, expected_calibration_error
-from labelloop.maths.metrics import accuracy, macro_f1
-
-__all__ = [
-    "Interval",
-    "Metric",
-    "accuracy",
-    "bootstrap",
-    "macro_f1",
-    "mean_interval",
-    "measure",
-    "paired_bootstrap",
-    "paired_difference",
-    "per_class",
-    "sign_test",
-    "wilson",
-]
+from labelloop.maths.metrics import macro_f1
 
 RESAMPLES = 1_000
 _CELLS = 1 << 21
@@ -152,6 +137,7 @@ def bootstrap(
         confidence: two-sided.
 
     Example:
+        >>> from labelloop.maths.metrics import accuracy
         >>> sure = bootstrap(accuracy, np.zeros(9, int), np.zeros(9, int), np.random.default_rng(0))
         >>> sure.low, sure.high
         (1.0, 1.0)

@@ -46,7 +46,7 @@ def uniform_hash(seed: int, numbers: Ints) -> NDArray[np.uint64]:
 
     An item belongs to a uniform sample if its hash is below a threshold, so that a sample needs no list, and items
     that arrive later fall into it at the same rate. The mixer is that of SplitMix64 (Steele, Lea & Flood 2014,
-    "Fast splittable pseudorandom number generators", figure 16).
+    "Fast splittable pseudorandom number generators").
 
     Args:
         seed: any integer; other seeds give unrelated hashes.
