@@ -124,8 +124,8 @@ def cluster_margin(
 ) -> Ints:
     """One row of each cluster in turn, small clusters first, the best score first in each.
 
-    After Cluster-Margin (arXiv 2107.14263). The paper clusters the pool once by average linkage and draws at random inside a cluster; here the shortlist is
-    clustered by k-means, which needs no n × n, and the score decides inside.
+    After Cluster-Margin (arXiv 2107.14263). The paper clusters the pool once by average linkage and draws at random
+    inside a cluster; here the shortlist is clustered by k-means, which needs no n × n, and the score decides inside.
 
     Args:
         features: (n, d) of the shortlist, dense or sparse by rows.
