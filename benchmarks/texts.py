@@ -4,6 +4,7 @@ They are as long and as varied as news items, so that tokenising, digests and fe
 """
 
 from collections.abc import Iterator
+from functools import lru_cache
 
 import numpy as np
 
@@ -17,7 +18,7 @@ TOPIC = 600
 def texts(count: int, *, seed: int = 0) -> Iterator[tuple[str, str]]:
     """Pairs of (text, class): about 38 words each, 15 % of them from the class's topic; all texts differ."""
     rng = np.random.default_rng(seed)
-    words = _words(rng)
+    words = _words()
     weights = 1.0 / np.arange(1, VOCABULARY + 1) ** 1.05
     topics = rng.permutation(np.arange(200, 20_000))[: TOPIC * len(CLASSES)].reshape(len(CLASSES), TOPIC)
     bounds = np.cumsum(weights / weights.sum())
@@ -34,10 +35,13 @@ def texts(count: int, *, seed: int = 0) -> Iterator[tuple[str, str]]:
             yield " ".join(words[drawn[end - length : end]]).capitalize() + ".", CLASSES[code]
 
 
-def _words(rng: np.random.Generator) -> np.ndarray:
-    """Distinct invented words, shorter ones more frequent."""
+@lru_cache
+def _words() -> np.ndarray:
+    """Distinct invented words, shorter ones more frequent; the same for every seed."""
+    rng = np.random.default_rng(0)
     made: dict[str, None] = {}
     while len(made) < VOCABULARY:
-        size = 1 + int(rng.poisson(0.6 + len(made) / VOCABULARY * 2.2))
-        made["".join(rng.choice(SYLLABLES, size=size))] = None
-    return np.array(list(made), dtype=object)
+        sizes = 1 + rng.poisson(0.6 + len(made) / VOCABULARY * 2.2, 1_000)
+        syllables = iter(rng.integers(len(SYLLABLES), size=int(sizes.sum())).tolist())
+        made.update(dict.fromkeys("".join(SYLLABLES[next(syllables)] for _ in range(size)) for size in sizes))
+    return np.array(list(made)[:VOCABULARY], dtype=object)
