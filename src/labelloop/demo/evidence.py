@@ -31,13 +31,18 @@ class Point:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """What was asked of people. Classes are the true ones; `wrong` counts answers that were trained on and false."""
+    """What was asked of people, by the truth.
+
+    Classes are the true ones; `wrong` counts labels that were trained on and false; `right` the right answers of each
+    annotator; `served_in_order` is the mean distance between planned and served place.
+    """
 
     by_strategy: Mapping[str, int]
     audit: Mapping[str, int]
     pool: Mapping[str, int]
     trained: int
     wrong: int
+    right: Mapping[str, int]
     served_in_order: float | None
 
     @property
@@ -82,12 +87,15 @@ def look_at_answers(project: Project, rows: Iterable[Mapping[str, Any]], truth: 
     asked = {"audit": dict.fromkeys(classes, 0), "": dict.fromkeys(classes, 0)}
     trained = wrong = 0
     places: list[tuple[float, float]] = []
+    right: dict[str, int] = {}
     for row in rows:
         counted = [vote for vote in row["annotations"] if vote["counted"]]
         if not counted:
             continue
         served = counted[0]["served"]
         true = truth[row["key"]]
+        for vote in counted:
+            right[vote["annotator"]] = right.get(vote["annotator"], 0) + (vote["label"] == true)
         asked["audit" if served["lane"] == "audit" else ""][true] += 1
         if served["lane"] != "audit":
             trained += 1
@@ -103,6 +111,7 @@ def look_at_answers(project: Project, rows: Iterable[Mapping[str, Any]], truth: 
         pool=pool,
         trained=trained,
         wrong=wrong,
+        right=right,
         served_in_order=_in_order(places),
     )
 

@@ -16,9 +16,9 @@ LEASE_SECONDS = 8.0
 
 
 PEOPLE: Mapping[str, Habits] = {
-    "anna": Habits(accuracy=0.99, think=0.12, ahead=8),
-    "ben": Habits(accuracy=0.97, think=0.18, ahead=8),
-    "cleo": Habits(accuracy=0.92, think=0.25, ahead=8, skip=0.05),
+    "anna": Habits(accuracy=0.99, think=0.12, ahead=5, rest=60),
+    "ben": Habits(accuracy=0.97, think=0.18, ahead=5, rest=60),
+    "cleo": Habits(accuracy=0.92, think=0.25, ahead=5, rest=60, skip=0.05),
 }
 """Simulated annotators. They wait for a model when they are far ahead of it, so that a slow machine shows as much."""
 

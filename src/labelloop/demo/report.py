@@ -49,7 +49,7 @@ def print_checks(console: Console, checks: Sequence[Check], seconds: float) -> N
 
 def print_story(console: Console, story: Story) -> None:
     """Curve, price of a score, balance, annotators, verdict."""
-    for table in (_curve(story), _prices(story), _balance(story.asked), _annotators(story.end)):
+    for table in (_curve(story), _prices(story), _balance(story.asked), _annotators(story)):
         _print(console, table)
     console.print(Text(f"Does it beat random? {story.comparison.verdict}", style="bold"))
 
@@ -145,28 +145,19 @@ def _balance(asked: Asked) -> Table:
     table = _table("Classes of what was asked, by their truth", "", *asked.pool)
     rows: Mapping[str, Mapping[str, int]] = {"pool": asked.pool, "by strategy": asked.by_strategy, "audit": asked.audit}
     for name, counts in rows.items():
-        total = max(sum(counts.values()), 1)
-        table.add_row(name, *[f"{count} ({count / total:.0%})" for count in counts.values()])
+        total = sum(counts.values())
+        table.add_row(f"{name} ({total})", *[f"{count / max(total, 1):.0%}" for count in counts.values()])
     return table
 
 
-def _annotators(end: Snapshot) -> Table:
-    table = _table(
-        "Annotators", "name", "answers", "late", "surplus", "skipped", "seconds each", "agree with the outcome"
-    )
-    for row in end.annotators:
+def _annotators(story: Story) -> Table:
+    table = _table("Annotators", "name", "answers", "late", "surplus", "skipped", "seconds each", "right by the truth")
+    for row in story.end.annotators:
         counted = row["accepted"] + row["late"]
         each = f"{row['seconds'] / counted:.2f}" if counted and row.get("seconds") is not None else "–"
-        agreed = f"{row['agreed'] / counted:.0%}" if counted and row.get("agreed") is not None else "–"
-        table.add_row(
-            str(row["annotator"]),
-            str(row["accepted"]),
-            str(row["late"]),
-            str(row["surplus"]),
-            str(row["skipped"]),
-            each,
-            agreed,
-        )
+        right = f"{story.asked.right.get(row['annotator'], 0) / counted:.0%}" if counted else "–"
+        numbers = [str(row[name]) for name in ("accepted", "late", "surplus", "skipped")]
+        table.add_row(str(row["annotator"]), *numbers, each, right)
     return table
 
 
@@ -227,7 +218,7 @@ def _picture(story: Story) -> DemoReport:
             {
                 "annotator": str(row["annotator"]),
                 "accepted": int(row["accepted"] + row["late"]),
-                "agreed": row.get("agreed"),
+                "agreed": story.asked.right.get(str(row["annotator"]), 0),
                 "skipped": int(row["skipped"]),
             }
             for row in story.end.annotators

@@ -1,5 +1,6 @@
 """One demo from an empty folder to the verdict: start, ingest, watch, check, measure, report, clean up."""
 
+import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -40,7 +41,7 @@ def run(options: Options, console: Console | None = None) -> bool:
     Raises:
         LabelloopError: it could not begin: no such project, a home in use, a service that does not come up.
     """
-    console = console or Console(highlight=False, soft_wrap=True)
+    console = console or Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 140)
     project = project_of(options)
     labeled = load_source(project, Settings().data)
     if not labeled.test:
@@ -70,22 +71,21 @@ def _live(service: Service, options: Options, project: Project, *, labeled: Labe
 def _watch(
     service: Service, client: Client, people: People, *, project: Project, shown: Display, limit: float
 ) -> Outcome:
-    began, watcher, asked = time.monotonic(), Watcher(client, project.name), False
+    began, watcher = time.monotonic(), Watcher(client, project.name)
     while time.monotonic() < limit:
         if not service.alive():
             raise Unavailable(f"The supervisor of the service ended; see {service.log}.")
         look = watcher.look()
         at_work = people.tend()
-        if look.budget and look.spent >= look.budget and not at_work:
-            if not asked and look.quiet:  # the last labels, fewer than a training is due for
-                client.request_training(project.name, idempotency_key=f"demo-{project.name}-last")
-                asked = True
-            elif asked and look.quiet and watcher.answers and look.trainings[0]["reason"] == "requested":
-                shown.show(look, "done")
-                return Outcome(end=look, in_time=True, seconds=time.monotonic() - began)
-            shown.show(look, "the last training")
-        else:
+        if not look.exhausted or at_work:
             shown.show(look, "annotators at work" if look.models else "cold start")
+        elif watcher.answers and look.quiet and look.all_trained:
+            shown.show(look, "done")
+            return Outcome(end=look, in_time=True, seconds=time.monotonic() - began)
+        else:
+            shown.show(look, "the last training")
+            if watcher.answers and look.quiet:  # the last labels, fewer than a training is due for
+                client.request_training(project.name, idempotency_key=f"demo-last-{look.counts['resolved']}")
         time.sleep(LOOK_SECONDS)
     return Outcome(end=watcher.look(), in_time=False, seconds=time.monotonic() - began)
 

@@ -43,6 +43,18 @@ class Snapshot:
         return all(job["state"] in ENDED for job in self.trainings) and ranked_by == [champion]
 
     @property
+    def exhausted(self) -> bool:
+        """Whether the budget is spent."""
+        return 0 < self.budget <= self.spent
+
+    @property
+    def all_trained(self) -> bool:
+        """Whether the newest training knew all labels there are; one that failed would fail again."""
+        ended = [job for job in self.trainings if job["state"] in ENDED][:1]
+        facts = (ended[0]["result"] or ended[0]["problem"] or {}) if ended else {}
+        return int(facts.get("resolved", -1)) >= self.counts.get("resolved", 0)
+
+    @property
     def counts(self) -> Mapping[str, int]:
         """Items by where they stand."""
         return dict(self.status.get("items", {}).get("counts", {}))
