@@ -3,6 +3,7 @@
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -54,7 +55,7 @@ def server() -> Iterator[str]:
         yield str(folder)
     finally:
         if process is not None:
-            process.terminate()
+            process.send_signal(signal.SIGINT)  # do not wait for clients
             process.wait(30)
         shutil.rmtree(folder, ignore_errors=True)
 

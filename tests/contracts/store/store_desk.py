@@ -1,8 +1,12 @@
 """A small desk that leases and answers for the tests of the store, with a clock that is turned by hand."""
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from sqlalchemy import select
+
+from labelloop.adapters.sql import tables
 from labelloop.adapters.sql.store import Store
 from labelloop.domain.states import ItemState, Lane, Role
 from labelloop.domain.types import (
@@ -121,3 +125,25 @@ def new_item(number: int, **more: object) -> NewItem:
 def answer(lease: Lease, label: str = "a") -> Answer:
     """An answer of one class."""
     return Answer(lease=lease.id, value=label, label=label, seconds=2.0)
+
+
+def rows(store, *columns):
+    """Rows of a table, unfiltered."""
+    with store.engine.connect() as connection:
+        return connection.execute(select(*columns)).all()
+
+
+def true_to_the_rows(store) -> None:
+    """What the counters say equals what the rows say."""
+    row = rows(store, tables.project)[0]
+    states = Counter(state for (state,) in rows(store, tables.item.c.state))
+    assert [row.pooled, row.resolved, row.disputed, row.retired] == [
+        states[state] for state in ("pooled", "resolved", "disputed", "retired")
+    ]
+    counted = rows(store, tables.annotation.c.item, tables.annotation.c.counted)
+    assert row.spent == sum(one.counted for one in counted)
+    votes = Counter(one.item for one in counted if one.counted)
+    assert all(item.votes == votes[item.number] for item in rows(store, tables.item))
+    counts = store.pool.counts(NAME)
+    assert counts.conserved
+    assert min(counts.pooled, counts.queued, counts.leased) >= 0

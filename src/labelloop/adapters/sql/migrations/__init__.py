@@ -71,18 +71,18 @@ def _use_wal(engine: Engine) -> None:
     """The file remembers. Switching needs the file for itself and does not wait, so we do."""
     end = time.monotonic() + PATIENCE
     while True:
-        raw = engine.raw_connection()
         try:
-            cursor = raw.cursor()
-            cursor.execute("PRAGMA journal_mode=WAL")
-            if cursor.fetchall() == [("wal",)]:
-                return
-        except engine.dialect.loaded_dbapi.OperationalError as error:
+            raw = engine.raw_connection()
+            try:
+                cursor = raw.cursor()
+                mode = cursor.execute("PRAGMA journal_mode=WAL").fetchall()
+            finally:
+                raw.close()
+        except engine.dialect.loaded_dbapi.DatabaseError as error:
             if "locked" not in str(error) or time.monotonic() > end:
-                raise Unavailable(f"The database cannot be opened: {error}.") from error
-        finally:
-            cursor.close()
-            raw.close()
-        if time.monotonic() > end:
-            raise Unavailable("The folder of the database does not support SQLite's WAL. Use a local disk.")
+                raise Unavailable(f"The database {engine.url.database} cannot be opened: {error}.") from error
+        else:
+            if mode == [("wal",)]:
+                return
+            raise Unavailable(f"The folder of {engine.url.database} does not support SQLite's WAL. Use a local disk.")
         time.sleep(0.05)
