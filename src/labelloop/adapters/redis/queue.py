@@ -16,7 +16,7 @@ from labelloop.domain.states import Lane
 from labelloop.domain.types import Candidate, ItemNumber, Query, RoundNumber, SlotState, Subject
 
 SCAN = 400
-"""Most entries that one call looks at per lane, first of the started and then of the untouched: it bounds how long
+"""Most entries that one call looks at in vain per lane, among the started and among the untouched: it bounds how long
 all others wait. Where a scan of the started ends, the annotator's next one goes on."""
 PAGE = 50
 """Started items read at a time."""

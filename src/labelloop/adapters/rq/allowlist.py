@@ -5,7 +5,7 @@ write to Redis could run any code in a worker. Names are compared before anythin
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 from rq.job import Job, JobStatus
 
@@ -20,17 +20,19 @@ ALLOWED = frozenset({PLAN, TRAIN, TIDY})
 class AllowListedJob(Job):
     """Refuses any other function, and all that rq would call around it: methods, callbacks, webhooks."""
 
+    allowed: ClassVar[frozenset[str]] = ALLOWED
+
     @classmethod
     def create(cls, func: Any, *args: Any, **kwargs: Any) -> Job:
         """Make a job to enqueue; raises NotAllowed for a function that is not listed."""
         job = super().create(func, *args, **kwargs)
-        _check(job)
+        _check(job, cls.allowed)
         return job
 
     @property
     def func(self) -> Callable[..., Any]:
         """The function to run; raises NotAllowed, before any import, when it is not listed."""
-        _check(self)
+        _check(self, self.allowed)
         function: Callable[..., Any] = super().func
         return function
 
@@ -53,11 +55,11 @@ class AllowListedJob(Job):
         """Never any: rq would call whatever address stands in Redis."""
 
 
-def _check(job: Job) -> None:
+def _check(job: Job, allowed: frozenset[str]) -> None:
     name = job.func_name
-    if name not in ALLOWED or job.instance is not None:
+    if name not in allowed or job.instance is not None:
         raise NotAllowed(
-            f"{name!r} is no job of labelloop ({', '.join(sorted(ALLOWED))}); it was not run. Somebody else writes "
+            f"{name!r} is no job of labelloop ({', '.join(sorted(allowed))}); it was not run. Somebody else writes "
             "to this Redis: give labelloop a server, or a database, of its own.",
             function=str(name),
         )

@@ -1,4 +1,5 @@
 -- Take up to `count` items for one annotator. ARGV: annotator, expiry in ms, count, review (1 or 0), scan cap, page.
+-- The cap bounds the entries per lane that are looked at for nothing.
 -- Answers item, lane, item, lane, …
 local annotator, expiry, count = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local lanes = ARGV[4] == '1' and { 'review' } or { 'informative', 'minority', 'audit' }
@@ -45,7 +46,6 @@ local function started(lane)
     scan.index = scan.index + 1
     local item = scan.items[scan.index]
     if item then
-      scan.budget = scan.budget - 1
       local raw = scan.records[scan.index]
       if not raw then
         skip_vanished(scan, lane, item)
@@ -59,6 +59,7 @@ local function started(lane)
           return item, record
         end
       end
+      scan.budget = scan.budget - 1
     elseif not turn_page(scan, lane) then
       scan.finished = true
       return nil
@@ -72,7 +73,6 @@ local function fresh(lane)
   while budgets[lane] > 0 do
     local entry = call('ZPOPMIN', lane_key(lane))
     if #entry == 0 then return nil end
-    budgets[lane] = budgets[lane] - 1
     local item, rank, needed = entry[1], math.floor(entry[2] / 16), entry[2] % 16
     local record = fetch(item)
     if record then
@@ -80,6 +80,7 @@ local function fresh(lane)
     elseif not closed(item) then
       return item, blank(lane, rank, needed)
     end
+    budgets[lane] = budgets[lane] - 1
   end
 end
 

@@ -1,0 +1,30 @@
+"""Small orders, states and times to test the queue with."""
+
+from datetime import UTC, datetime, timedelta
+
+from labelloop.domain.states import Lane
+from labelloop.domain.types import Query, SlotState
+
+NAME = "birds"
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+SOON = NOW + timedelta(minutes=10)
+EVEN = {Lane.INFORMATIVE: 1.0}
+INFORMATIVE, MINORITY, AUDIT = Lane.INFORMATIVE, Lane.MINORITY, Lane.AUDIT
+
+
+def order(items, lane=INFORMATIVE, needed=1):
+    """Queries of these items, ranked as they stand."""
+    return [
+        Query(item=item, lane=lane, rank=rank, score=1.0, probability=1.0, needed=needed)
+        for rank, item in enumerate(items)
+    ]
+
+
+def state(item, *, needed=1, done=0, live=(), out=(), until=SOON):
+    """What SQL says of an item; `live` are names."""
+    return SlotState(item=item, needed=needed, done=done, live=tuple((who, until) for who in live), excluded=tuple(out))
+
+
+def take(queue, who, count, *, review=False, until=SOON):
+    """Numbers of the items proposed."""
+    return [one.item for one in queue.propose(NAME, who, count, expires_at=until, review=review)]

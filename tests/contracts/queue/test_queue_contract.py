@@ -1,0 +1,448 @@
+"""What the loop relies on in ports.Queue and ports.QueueHealth, on a real server."""
+
+from collections import Counter
+from datetime import timedelta
+
+import pytest
+from orders import AUDIT, EVEN, INFORMATIVE, MINORITY, NAME, SOON, order, state, take
+
+from labelloop.adapters.redis import RedisLock, RedisQueue, connect
+from labelloop.domain.errors import Unavailable
+from labelloop.domain.states import Lane
+
+LATER = SOON + timedelta(seconds=1)
+
+
+@pytest.fixture
+def queue(redis_connection):
+    return RedisQueue(redis_connection)
+
+
+def load(queue, items, *, version=1, slots=(), needed=1):
+    queue.load(NAME, version, {INFORMATIVE: order(items, needed=needed)}, slots, EVEN)
+
+
+# --- order and shares --------------------------------------------------------------------------------------
+
+
+def test_items_are_served_in_the_planned_order(queue):
+    """Rank decides, neither the item's number nor the order of arrival."""
+    load(queue, [5, 3, 9, 1])
+    assert take(queue, "ada", 2) + take(queue, "ben", 2) == [5, 3, 9, 1]
+
+
+def test_an_empty_queue_proposes_nothing(queue):
+    """Before the first round, and with a count of 0, nobody gets anything."""
+    assert take(queue, "ada", 3) == []
+    load(queue, [1])
+    assert take(queue, "ada", 0) == []
+    assert take(queue, "ada", 9) == [1]
+    assert take(queue, "ada", 9) == []
+
+
+@pytest.mark.parametrize("batch", [1, 7])
+def test_lanes_get_their_exact_shares(queue, batch):
+    """Of every hundred items, pulled singly or in batches, the shares hold to the item, and never stray far between."""
+    shares = {INFORMATIVE: 0.7, MINORITY: 0.2, AUDIT: 0.1}
+    lanes = {
+        lane: order(range(start, start + 300), lane)
+        for lane, start in ((INFORMATIVE, 0), (MINORITY, 300), (AUDIT, 600))
+    }
+    queue.load(NAME, 1, lanes, [], shares)
+    served = []
+    while len(served) < 210:
+        served += [one.lane for one in queue.propose(NAME, f"who{len(served) % 5}", batch, expires_at=SOON)]
+        seen = Counter(served)
+        assert all(abs(seen[lane] - share * len(served)) < 1 for lane, share in shares.items())
+    assert Counter(served[:100]) == {INFORMATIVE: 70, MINORITY: 20, AUDIT: 10}
+
+
+def test_a_dry_lane_gives_its_turn_to_the_next(queue):
+    """Nobody waits while any lane has items, one without a share included."""
+    lanes = {INFORMATIVE: order([1, 2]), MINORITY: order([11], MINORITY), AUDIT: order([21, 22, 23], AUDIT)}
+    queue.load(NAME, 1, lanes, [], {INFORMATIVE: 0.5, MINORITY: 0.5})
+    assert sorted(take(queue, "ada", 3)) == [1, 2, 11]
+    assert take(queue, "ben", 10) == [21, 22, 23]
+
+
+def test_started_items_come_before_fresh_ones_of_their_lane(queue):
+    """An item that waits for its second vote is finished before a new one is begun."""
+    load(queue, [1, 2, 3], needed=2)
+    assert take(queue, "ada", 2) == [1, 2]
+    assert take(queue, "ben", 3) == [1, 2, 3]
+
+
+def test_every_lane_tells_its_depth(queue):
+    """Depth counts what waits: untouched and started items with an open slot, and disputed ones."""
+    queue.load(NAME, 1, {INFORMATIVE: order([1, 2, 3], needed=2), AUDIT: order([9], AUDIT)}, [], EVEN)
+    take(queue, "ada", 1)
+    queue.sync(NAME, [], [50, 51])
+    assert queue.depth(NAME) == {INFORMATIVE: 3, MINORITY: 0, AUDIT: 1, Lane.REVIEW: 2}
+
+
+# --- who may get what --------------------------------------------------------------------------------------
+
+
+def test_nobody_gets_an_item_twice(queue):
+    """Held, answered and skipped items never come to the same annotator again, whatever order is loaded."""
+    load(queue, [1, 2, 3], needed=3)
+    assert take(queue, "ada", 3) == [1, 2, 3]
+    queue.done(NAME, "ada", [1])
+    queue.put_back(NAME, "ada", [2], skip=True)
+    assert take(queue, "ada", 9) == []
+    load(queue, [3, 2, 1], version=2, needed=3)
+    assert take(queue, "ada", 9) == []
+    assert take(queue, "ben", 9) == [3, 2, 1]
+
+
+def test_a_released_item_may_come_to_anyone_again(queue):
+    """A release leaves no trace: the item is back at its rank, for its former holder too."""
+    load(queue, [1, 2])
+    take(queue, "ada", 1)
+    queue.put_back(NAME, "ada", [1], skip=False)
+    assert take(queue, "ada", 2) == [1, 2]
+
+
+def test_a_finished_item_is_over(queue):
+    """With its votes complete, an item is not served again, not even from an order that still names it."""
+    load(queue, [1, 2])
+    take(queue, "ada", 1)
+    queue.done(NAME, "ada", [1])
+    load(queue, [1, 2], version=2)
+    assert take(queue, "ben", 9) == [2]
+    assert queue.depth(NAME)[INFORMATIVE] == 0
+
+
+def test_a_late_answer_uses_up_the_slot(queue):
+    """An answer that was counted after its lease was over closes the item, though it waits in its lane again."""
+    load(queue, [1, 2])
+    take(queue, "ada", 1)
+    assert queue.reap(NAME, LATER) == 1
+    queue.done(NAME, "ada", [1])
+    assert take(queue, "ben", 9) == [2]
+
+
+def test_telling_twice_counts_once(queue):
+    """A repeated message after a crash uses up no second slot."""
+    load(queue, [1], needed=2)
+    take(queue, "ada", 1)
+    queue.done(NAME, "ada", [1])
+    queue.done(NAME, "ada", [1])
+    assert take(queue, "ben", 1) == [1]
+
+
+def test_an_unknown_item_is_no_error(queue):
+    """Messages about items that Redis has lost are ignored."""
+    queue.done(NAME, "ada", [7])
+    queue.put_back(NAME, "ada", [7], skip=True)
+    queue.renew(NAME, "ada", [7], SOON)
+    assert queue.reap(NAME, LATER) == 0
+
+
+@pytest.mark.parametrize("who", ["ada lovelace", 'a"b\\c', "ünal/ö", "12 3", '":', "a\nb", "%d+"])
+def test_any_name_will_do(queue, who):
+    """Names with blanks, quotes and the like hold, expire and stay excluded like others."""
+    load(queue, [1, 2], needed=2)
+    assert take(queue, who, 2) == [1, 2]
+    assert queue.reap(NAME, LATER) == 2
+    assert take(queue, who, 1) == [1]
+    queue.done(NAME, who, [1])
+    assert take(queue, who, 9) == [2]
+    assert take(queue, who + "x", 9) == [1, 2]
+
+
+def test_nobody_starves_behind_a_long_line(redis_connection):
+    """An annotator who has done hundreds of started items still gets the one behind them."""
+    queue = RedisQueue(redis_connection, scan=10, page=4)
+    out = [state(item, needed=2, done=1, out=["ada"]) for item in range(50)]
+    queue.load(
+        NAME, 1, {INFORMATIVE: order(range(60), needed=2)}, [*out, state(55, needed=2, done=1, out=["ben"])], EVEN
+    )
+    served = [item for _ in range(8) for item in take(queue, "ada", 1)]
+    assert 55 in served
+
+
+def test_a_pull_looks_at_few_stale_entries(redis_connection):
+    """An order whose items are all over costs each call a bounded scan, and the first live item is reached."""
+    queue = RedisQueue(redis_connection, scan=10)
+    load(queue, range(36))
+    load(queue, [], version=2, slots=[state(item, done=1, out=["eve"]) for item in range(35)])
+    build = redis_connection.hget("labelloop:{birds}:cfg", "build")
+    redis_connection.zadd(f"labelloop:{{birds}}:lane:informative:{build}", {i: i * 16 + 1 for i in range(36)})
+    assert [take(queue, "ada", 1) for _ in range(4)] == [[], [], [], [35]]
+
+
+# --- leases ------------------------------------------------------------------------------------------------
+
+
+def test_an_expired_lease_comes_back(queue):
+    """When its time is over, not before, an item returns to its rank."""
+    load(queue, [1, 2])
+    take(queue, "ada", 1)
+    assert queue.reap(NAME, SOON - timedelta(milliseconds=1)) == 0
+    assert queue.reap(NAME, SOON) == 1
+    assert take(queue, "ben", 1) == [1]
+
+
+def test_a_renewed_lease_stays(queue):
+    """Renewing moves the expiry; a lease that is over cannot be renewed back."""
+    load(queue, [1, 2])
+    take(queue, "ada", 2)
+    queue.renew(NAME, "ada", [1], LATER + timedelta(hours=1))
+    assert queue.reap(NAME, LATER) == 1
+    queue.renew(NAME, "ada", [2], LATER + timedelta(hours=1))
+    assert take(queue, "ben", 9) == [2]
+
+
+def test_a_thousand_leases_are_reaped(queue):
+    """However many ran out, one call puts all of them back."""
+    load(queue, range(1000))
+    assert len(take(queue, "ada", 1000)) == 1000
+    assert queue.reap(NAME, LATER) == 1000
+    assert take(queue, "ben", 1000) == list(range(1000))
+
+
+# --- loading -----------------------------------------------------------------------------------------------
+
+
+def test_an_older_version_is_ignored(queue):
+    """A slow planner cannot bring an old ranking back."""
+    load(queue, [1, 2], version=5)
+    load(queue, [2, 1], version=4)
+    assert queue.serving(NAME) == 5
+    assert take(queue, "ada", 2) == [1, 2]
+
+
+def test_a_swap_replaces_the_order_and_leaves_leases_alone(queue):
+    """What the new order does not name is gone; what somebody holds stays his, and returns at its new rank."""
+    load(queue, [1, 2, 3, 4])
+    assert take(queue, "ada", 1) == [1]
+    load(queue, [4, 1, 3], version=2)
+    assert queue.serving(NAME) == 2
+    assert take(queue, "ben", 9) == [4, 3]
+    queue.put_back(NAME, "ada", [1], skip=False)
+    queue.put_back(NAME, "ben", [4, 3], skip=False)
+    assert take(queue, "cy", 9) == [4, 1, 3]
+
+
+def test_loading_the_same_version_again_repairs_it(queue):
+    """A rebuild of the serving round serves each of its items once."""
+    load(queue, [1, 2, 3])
+    take(queue, "ada", 1)
+    load(queue, [1, 2, 3])
+    assert take(queue, "ben", 9) == [2, 3]
+
+
+def test_a_rebuild_knows_what_sql_knows(queue):
+    """After Redis lost everything, votes, leases and exclusions are those of SQL."""
+    slots = [
+        state(1, needed=2, done=1, out=["ada"]),
+        state(2, needed=2, live=["ada", "ben"]),
+        state(3, needed=2, out=["ben"]),
+        state(4, needed=2, done=2, out=["cy", "di"]),
+        state(9, needed=2, done=1, out=["cy"]),
+    ]
+    load(queue, [1, 2, 3, 4, 5], slots=slots, needed=2)
+    assert sorted(take(queue, "ada", 9)) == [3, 5, 9]
+    assert sorted(take(queue, "ben", 9)) == [1, 5]
+    assert queue.reap(NAME, LATER) == 7
+    assert sorted(take(queue, "eve", 9)) == [1, 2, 3, 5, 9]
+
+
+def test_leases_made_while_loading_stay(queue):
+    """A lease that began after SQL was read for the new order is not lost by it."""
+    load(queue, [1, 2], needed=2)
+    take(queue, "ada", 1)
+    queue.done(NAME, "ada", [1])
+    read = [state(1, needed=2, done=1, out=["ada"])]
+    assert take(queue, "ben", 1) == [1]
+    load(queue, [2, 1], version=2, slots=read, needed=2)
+    assert take(queue, "cy", 9) == [2]
+
+
+def test_a_builder_that_died_leaves_nothing_behind(queue, redis_connection):
+    """A build that is never swapped in goes by itself, and a swapped one never does."""
+    load(queue, range(10))
+    from labelloop.adapters.redis.build import Builder
+    from labelloop.adapters.redis.scripts import Scripts
+
+    Builder(redis_connection, Scripts(redis_connection))._fill(NAME, "dead", {INFORMATIVE: order(range(10))})
+    lives = {key: redis_connection.ttl(key) for key in redis_connection.keys("*:lane:*")}
+    assert sorted(life > 0 for life in lives.values()) == [False, True]
+    assert [life > 0 for key, life in lives.items() if key.endswith("dead")] == [True]
+
+
+@pytest.mark.parametrize("size", [5_000, 50_000])
+def test_large_windows_load(queue, size):
+    """Three lanes of the largest window are served from the first to the last rank."""
+    lanes = {
+        lane: order(range(i * size, (i + 1) * size), lane) for i, lane in enumerate((INFORMATIVE, MINORITY, AUDIT))
+    }
+    queue.load(NAME, 1, lanes, [], {INFORMATIVE: 1.0, MINORITY: 1.0, AUDIT: 1.0})
+    assert queue.depth(NAME) == {INFORMATIVE: size, MINORITY: size, AUDIT: size, Lane.REVIEW: 0}
+    assert sorted(take(queue, "ada", 6)) == [0, 1, size, size + 1, 2 * size, 2 * size + 1]
+
+
+# --- true to SQL -------------------------------------------------------------------------------------------
+
+
+def test_a_refused_candidate_is_dropped(queue):
+    """What SQL refused takes SQL's state: over, held by others, or free for others."""
+    load(queue, [1, 2, 3, 4])
+    assert take(queue, "ada", 4) == [1, 2, 3, 4]
+    queue.drop(NAME, "ada", [state(1, done=1, out=["ben"]), state(2, live=["ben"]), state(3), state(4, out=["ada"])])
+    assert take(queue, "ada", 9) == [3]
+    assert take(queue, "cy", 9) == [4]
+    assert queue.reap(NAME, LATER) == 3
+    assert take(queue, "di", 9) == [4, 2, 3]
+
+
+def test_sync_repairs_what_messages_lost(queue):
+    """Answers, releases and leases that Redis never heard of are set as SQL has them, and counted."""
+    load(queue, [1, 2, 3, 4], needed=2)
+    assert take(queue, "ada", 2) == [1, 2]
+    states = [state(1, needed=2, done=1, out=["ada"]), state(2, needed=2), state(3, needed=2, live=["ada", "ben"])]
+    assert queue.sync(NAME, states, []) == 3
+    assert queue.sync(NAME, states, []) == 0
+    assert sorted(take(queue, "ada", 9)) == [2, 4]
+    assert sorted(take(queue, "cy", 9)) == [1, 2, 4]
+
+
+def test_sync_finds_items_that_are_in_no_set(queue, redis_connection):
+    """An open item with a history that Redis lost altogether is served again."""
+    load(queue, [1, 2], needed=2)
+    take(queue, "ada", 1)
+    queue.done(NAME, "ada", [1])
+    redis_connection.delete("labelloop:{birds}:items", "labelloop:{birds}:started:informative")
+    states = [state(1, needed=2, done=1, out=["ada"])]
+    assert queue.sync(NAME, states, []) == 1
+    assert take(queue, "ben", 1) == [1]
+    redis_connection.delete("labelloop:{birds}:started:informative")
+    queue.put_back(NAME, "ben", [1], skip=False)
+    redis_connection.delete("labelloop:{birds}:started:informative")
+    assert queue.sync(NAME, states, []) == 1
+    assert take(queue, "ben", 1) == [1]
+
+
+def test_one_more_vote_opens_an_item_again(queue):
+    """A tie asks for one more vote: the item comes back in its lane, for those who have not voted."""
+    queue.load(NAME, 1, {AUDIT: order([1], AUDIT)}, [], {AUDIT: 1.0})
+    take(queue, "ada", 1)
+    queue.done(NAME, "ada", [1])
+    queue.sync(NAME, [state(1, needed=2, done=1, out=["ada"])], [])
+    assert take(queue, "ada", 1) == []
+    assert [(one.item, one.lane) for one in queue.propose(NAME, "ben", 1, expires_at=SOON)] == [(1, AUDIT)]
+
+
+def test_an_older_reading_of_sql_takes_no_vote_back(queue):
+    """A state that was read before the last vote came does not offer the item again."""
+    load(queue, [1])
+    take(queue, "ada", 1)
+    read = [state(1, live=["ada"])]
+    queue.done(NAME, "ada", [1])
+    assert queue.sync(NAME, read, []) == 0
+    queue.reap(NAME, LATER)
+    assert take(queue, "ben", 1) == []
+
+
+# --- review ------------------------------------------------------------------------------------------------
+
+
+def test_disputed_items_go_to_reviewers_only(queue):
+    """A disputed item leaves its lane for the review, one reviewer at a time, until it is settled."""
+    load(queue, [1, 2])
+    assert queue.sync(NAME, [], [1]) == 1
+    assert take(queue, "ada", 9) == [2]
+    assert [(one.item, one.lane) for one in queue.propose(NAME, "rev", 9, expires_at=SOON, review=True)] == [
+        (1, Lane.REVIEW)
+    ]
+    assert take(queue, "rex", 9, review=True) == []
+    queue.put_back(NAME, "rev", [1], skip=True)
+    assert take(queue, "rev", 9, review=True) == []
+    assert take(queue, "rex", 9, review=True) == [1]
+    queue.done(NAME, "rex", [1])
+    assert take(queue, "roy", 9, review=True) == []
+    assert queue.sync(NAME, [], []) == 0
+
+
+def test_a_settled_dispute_leaves_the_review(queue):
+    """What SQL no longer lists as disputed is not served; what it opens again is."""
+    load(queue, [1, 2])
+    queue.sync(NAME, [], [1, 2])
+    queue.sync(NAME, [state(2, needed=4, done=3, out=["ada", "ben", "cy"])], [])
+    assert take(queue, "rev", 9, review=True) == []
+    assert take(queue, "ada", 9) == []
+    assert take(queue, "di", 9) == [2]
+
+
+def test_a_reviewer_who_voted_is_passed_over(queue):
+    """SQL refuses a reviewer an item he voted on; another gets it."""
+    queue.sync(NAME, [], [1, 2])
+    assert take(queue, "rev", 9, review=True) == [1, 2]
+    queue.drop(NAME, "rev", [state(1, needed=2, done=2, out=["rev", "ada"]), state(2, needed=2, done=2, out=["ada"])])
+    assert take(queue, "rev", 9, review=True) == []
+    assert take(queue, "rex", 9, review=True) == [1]
+    queue.sync(NAME, [], [1, 2])
+    assert take(queue, "rev", 9, review=True) == [2]
+
+
+# --- the server --------------------------------------------------------------------------------------------
+
+
+def test_forgetting_a_project_leaves_no_key_and_no_other_project(queue, redis_connection):
+    """Everything of the project goes, nothing of others."""
+    load(queue, [1, 2, 3], needed=2)
+    queue.load("bees", 1, {INFORMATIVE: order([1])}, [], EVEN)
+    take(queue, "ada", 1)
+    queue.sync(NAME, [], [9])
+    queue.forget(NAME)
+    assert redis_connection.keys("labelloop:{birds}:*") == []
+    assert queue.serving(NAME) is None
+    assert queue.serving("bees") == 1
+
+
+def test_scripts_are_sent_again_when_the_server_forgot_them(queue, redis_connection):
+    """A restarted or flushed server knows no scripts; nobody notices."""
+    load(queue, [1, 2])
+    redis_connection.script_flush()
+    assert take(queue, "ada", 1) == [1]
+    redis_connection.script_flush()
+    queue.done(NAME, "ada", [1])
+    assert take(queue, "ben", 2) == [2]
+
+
+def test_a_server_that_is_gone_is_unavailable(tmp_path):
+    """Callers know one error for every failure of the server."""
+    queue = RedisQueue(connect(f"unix://{tmp_path}/none.sock"))
+    for call in (
+        queue.ping,
+        lambda: take(queue, "ada", 1),
+        lambda: load(queue, [1]),
+        lambda: queue.depth(NAME),
+        lambda: RedisLock(connect(f"unix://{tmp_path}/none.sock")).hold("x", 1).__enter__(),
+    ):
+        with pytest.raises(Unavailable, match="Try again"):
+            call()
+
+
+def test_a_server_that_can_take_no_more_is_unavailable(queue, redis_connection):
+    """A full server is an outage, not a fault of the request."""
+    redis_connection.config_set("maxmemory", 1)
+    try:
+        with pytest.raises(Unavailable):
+            load(queue, range(100))
+    finally:
+        redis_connection.config_set("maxmemory", 0)
+    assert queue.ping()
+
+
+def test_one_holder_at_a_time(redis_connection):
+    """A lock is free again when its holder lets go or its time is over; only the holder can let go."""
+    lock = RedisLock(redis_connection)
+    with lock.hold("birds", 60) as first, lock.hold("birds", 60) as second, lock.hold("bees", 60) as other:
+        assert (first, second, other) == (True, False, True)
+    with lock.hold("birds", 60) as again:
+        assert again
+        redis_connection.delete("labelloop:lock:birds")
+        with lock.hold("birds", 60) as taken:
+            assert taken
