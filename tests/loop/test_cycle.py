@@ -264,3 +264,32 @@ def test_the_state_of_items_follows_their_votes(ports):
     resolved = [item for item in ports.pool.span("plane", 0, 200) if item.state is ItemState.RESOLVED]
     assert len(resolved) == 5
     assert all(item.label == truth[item.key] for item in resolved)
+
+
+@pytest.mark.parametrize(
+    "strategy",
+    [
+        {"kind": "margin", "diversity": "k_center", "batch": 8},
+        {"kind": "margin", "diversity": "cluster_margin", "batch": 8},
+        {"kind": "modal", "function": "modAL.uncertainty.entropy_sampling", "batch": 8},
+        {"kind": "modal", "function": "modAL.batch.uncertainty_batch_sampling", "batch": 8},
+    ],
+)
+def test_batches_are_chosen_together(ports, strategy):
+    """Diversity and modAL's functions choose the head of the round; nothing falls back, no item stands twice."""
+    truth = start(ports, strategy=strategy)
+    work(ports, truth, rounds=2)
+    serving = ports.rounds.serving("plane")
+    assert serving.model is not None
+    assert "fallback" not in serving.stats
+    asked = [query.item for query in ports.rounds.queries("plane", serving.number)]
+    assert len(asked) == len(set(asked))
+
+
+def test_a_committee_of_modal_drives_its_own_strategies(ports):
+    """A modAL committee gives the votes that vote entropy asks for."""
+    member = {"kind": "sklearn", "estimator": "sklearn.linear_model.LogisticRegression"}
+    model = {"kind": "modal_committee", "members": [member, member, member]}
+    truth = start(ports, model=model, strategy={"kind": "vote_entropy"})
+    work(ports, truth, rounds=2)
+    assert "fallback" not in ports.rounds.serving("plane").stats

@@ -18,6 +18,7 @@
     │   ├── NotAuthenticated
     │   └── TooLarge
     ├── CannotTrain              no model can come of these labels; the job ends, the loop goes on
+    ├── StrategyFailed           a query strategy raised, or answered what is no answer; the round goes on by margin
     ├── BadArtifact              a model file is damaged, foreign, or of another version
     └── Unavailable              the store or the queue does not answer; try again
 
@@ -116,6 +117,10 @@ class TooLarge(Refused):
 
 class CannotTrain(LabelloopError):
     """No model can come of these labels; the job ends, the loop goes on."""
+
+
+class StrategyFailed(LabelloopError):
+    """A query strategy raised, or answered what is no answer; the round goes on by margin."""
 
 
 class BadArtifact(LabelloopError):

@@ -5,8 +5,8 @@
 
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any, Protocol, cast
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 import numpy as np
 import structlog
@@ -102,7 +102,7 @@ def _informative(project: Project, view: PoolView, source: EvidenceSource, rng: 
     order = selection.top(scores, min(max(window, shortlist), len(scores)), rng)
     if shortlist and len(order):
         near = order[:shortlist]
-        first = near[_spread(project, source, view.waiting[near], scores[near], rng)]
+        first = near[_spread(project, view, source, rng, near=view.waiting[near], scores=scores[near])]
         order = np.concatenate([first, order[~np.isin(order, first)]])
     order = order[:window]
     chance = min(1.0, window / max(1, len(scores))) if project.strategy.kind == "random" else 1.0
@@ -118,20 +118,26 @@ def _shortlist(project: Project) -> int:
     """How many of the best items are looked at together; 0 where the score alone decides."""
     if isinstance(project.strategy, ModalStrategy):
         return project.strategy.candidates
-    picks = hasattr(strategies.bind(project.strategy), "pick")
+    picks = isinstance(strategies.bind(project.strategy), Picker)
     return _batch(project) * project.strategy.shortlist if picks or project.strategy.diversity != "none" else 0
 
 
-def _spread(project: Project, source: EvidenceSource, near: Ints, scores: Floats, rng: np.random.Generator) -> Ints:
-    """Positions in the shortlist `near` of one batch, first to ask first."""
+def _spread(
+    project: Project, view: PoolView, source: EvidenceSource, rng: np.random.Generator, *, near: Ints, scores: Floats
+) -> Ints:
+    """Positions in the shortlist of one batch, first to ask first; `near` are its numbers, best score first."""
     strategy, count = strategies.bind(project.strategy), min(_batch(project), len(near))
-    if hasattr(strategy, "pick"):
-        return strategies.checked_pick(cast("Picker", strategy), source.evidence(near, strategy.needs), count, rng)
-    features = source.evidence(near, frozenset({Need.FEATURES})).features
-    assert features is not None  # noqa: S101 - asked for
+    needs = strategy.needs if isinstance(strategy, Picker) else frozenset({Need.FEATURES})
+    evidence = source.evidence(near, needs)
+    if Need.FEATURES in needs and len(view.labeled):
+        labeled = source.evidence(view.labeled, frozenset({Need.FEATURES})).features
+        evidence = replace(evidence, labeled=labeled)
+    if isinstance(strategy, Picker):
+        return strategies.checked_pick(strategy, evidence, count, rng)
+    assert evidence.features is not None  # noqa: S101 - asked for
     if project.strategy.diversity == "k_center":
-        return diversity.k_center(features, count, rng)
-    return diversity.cluster_margin(features, scores, count, rng)
+        return diversity.k_center(evidence.features, count, rng, labeled=evidence.labeled)
+    return diversity.cluster_margin(evidence.features, scores, count, rng, labeled=evidence.labeled)
 
 
 def _minority(project: Project, view: PoolView, source: EvidenceSource, rng: np.random.Generator) -> Ranked:

@@ -97,11 +97,11 @@ class ScoredPool:
             columns = self._ports.scores.read(self._project, self._eye.column, shard)
             if columns is None:
                 raise ValueError(f"shard {shard} is not scored")
-            places = np.flatnonzero(shard_of == shard)
+            places: Ints = np.flatnonzero(shard_of == shard)
             parts.append((places, np.asarray(columns[column][numbers[places] - shard * size])))
         if not parts:
             return np.zeros(0, dtype=np.float32)
         gathered = np.empty((len(numbers), *parts[0][1].shape[1:]), dtype=parts[0][1].dtype)
-        for places, rows in parts:
-            gathered[places] = rows
+        for at, rows in parts:
+            gathered[at] = rows
         return gathered

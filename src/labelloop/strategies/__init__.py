@@ -7,11 +7,11 @@ CONTRIBUTING.
 
 import numpy as np
 
-from labelloop.domain.errors import LabelloopError
+from labelloop.domain.errors import LabelloopError, StrategyFailed
 from labelloop.maths.arrays import Floats, Ints
 from labelloop.projects import ModalStrategy, PluginStrategy, StrategySpec
 from labelloop.strategies import modal, own, plugins
-from labelloop.strategies.contract import Evidence, Need, Picker, Strategy, StrategyFailed
+from labelloop.strategies.contract import Evidence, Need, Picker, Strategy
 
 __all__ = [
     "Evidence",

@@ -11,7 +11,7 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from labelloop.domain.errors import InvalidProject, LabelloopError
+from labelloop.domain.errors import InvalidProject, StrategyFailed
 from labelloop.maths.arrays import Floats, Ints, Matrix
 
 
@@ -69,10 +69,6 @@ class Picker(Protocol):
     def pick(self, evidence: Evidence, count: int, rng: np.random.Generator) -> Ints:
         """Positions (≤ count,) in the shortlist, first to ask first, no repeats."""
         ...
-
-
-class StrategyFailed(LabelloopError):
-    """A query strategy raised, or answered what is no answer; the round may go on by margin or at random."""
 
 
 def wanted_probabilities(name: str, evidence: Evidence) -> Floats:

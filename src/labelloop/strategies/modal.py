@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 from scipy.sparse import csr_matrix, issparse
 
-from labelloop.domain.errors import InvalidProject
+from labelloop.domain.errors import InvalidProject, StrategyFailed
 from labelloop.maths import acquisition
 from labelloop.maths.arrays import Floats, Ints
-from labelloop.strategies.contract import Evidence, Need, StrategyFailed, wanted_committee, wanted_probabilities
+from labelloop.strategies.contract import Evidence, Need, wanted_committee, wanted_probabilities
 
 _UNSERVED = {
     "acquisition": "it asks a Bayesian optimiser, not a classifier",
