@@ -58,6 +58,13 @@ class Watched:
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
         page.on("request", lambda request: self.requests.append(request.url))
 
+    def hurry(self) -> None:
+        """Hold answers back for a moment only, where a test is not about that."""
+        self.page.add_init_script(
+            "const later = window.setTimeout;"
+            "window.setTimeout = (what, wait, ...more) => later(what, wait === 3000 ? 200 : wait, ...more);"
+        )
+
     def sign_in(self, url: str, key: str) -> None:
         """Open the page and enter the key."""
         self.page.goto(url)

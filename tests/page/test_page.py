@@ -65,6 +65,7 @@ def test_a_wrong_key_is_told_and_a_right_one_opens_the_desk(service, watched):
 def test_labeling_by_keys_reaches_the_store_and_asks_nobody_else(service, watched):
     """Each key labels the item on screen; the page talks to its own service only, and its policy is never violated."""
     project = service.project(items=12)
+    watched.hurry()
     watched.sign_in(service.url, service.key(project=project))
     expect(watched.page.locator("#item .text")).to_be_visible()
     given = [(press_and_wait(watched, key), label) for key, label in [("1", "good"), ("2", "bad"), ("3", "odd")]]
@@ -82,6 +83,7 @@ def test_more_than_nine_classes_go_on_with_letters_and_a_search(service, watched
     """Keys a…z without s and u; beyond those, a class is found by its name."""
     names = [f"class {number:02}" for number in range(1, 41)]
     project = service.project(items=6, labels={"kind": "classes", "classes": names})
+    watched.hurry()
     watched.sign_in(service.url, service.key(project=project))
     expect(watched.page.locator("#item .text")).to_be_visible()
     given = [(press_and_wait(watched, "a"), "class 10"), (press_and_wait(watched, "z"), "class 33")]
@@ -89,8 +91,18 @@ def test_more_than_nine_classes_go_on_with_letters_and_a_search(service, watched
     watched.page.keyboard.press("/")
     watched.page.keyboard.type("s 38")
     watched.page.keyboard.press("Enter")
-    expect(watched.page.locator("#last")).to_have_text("class 38")
+    expect(watched.page.locator("#last")).to_have_text("Answered: class 38")
     eventually(watched, lambda: sorted(answers(service, project)), sorted([*given, (found, "class 38")]))
+
+
+def test_classes_that_are_digits_have_themselves_as_keys(service, watched):
+    """Whoever sees a 3 presses 3, also where the first class is 0."""
+    project = service.project(items=4, labels={"kind": "classes", "classes": list("0123456789")})
+    watched.hurry()
+    watched.sign_in(service.url, service.key(project=project))
+    expect(watched.page.locator("#item .text")).to_be_visible()
+    given = [(press_and_wait(watched, "3"), "3"), (press_and_wait(watched, "0"), "0")]
+    eventually(watched, lambda: sorted(answers(service, project)), sorted(given))
 
 
 def test_undo_takes_the_last_answer_back_before_anyone_sees_it(service, watched):
@@ -109,6 +121,7 @@ def test_undo_takes_the_last_answer_back_before_anyone_sees_it(service, watched)
 def test_a_skipped_item_never_comes_back(service, watched):
     """Skip, then label the rest: the skipped one stays unanswered, and the page says that nothing is left."""
     project = service.project(items=3)
+    watched.hurry()
     watched.sign_in(service.url, service.key(project=project))
     expect(watched.page.locator("#item .text")).to_be_visible()
     skipped = press_and_wait(watched, "s")
@@ -134,6 +147,7 @@ def test_work_that_appears_later_is_found_without_a_reload(service, watched):
 def test_a_spent_budget_ends_the_work(service, watched):
     """The page says so, and shows how much was spent."""
     project = service.project(items=5, stop={"budget": 2})
+    watched.hurry()
     watched.sign_in(service.url, service.key(project=project))
     expect(watched.page.locator("#item .text")).to_be_visible()
     press_and_wait(watched, "1")
@@ -154,6 +168,7 @@ def test_hostile_items_and_labels_are_shown_as_text(service, watched, kind):
         items_section={"kind": kind, "field": "text" if kind == "text" else None},
         title=HOSTILE,
     )
+    watched.hurry()
     watched.sign_in(service.url, service.key(project=project, subject=HOSTILE))
     place = "#item .text" if kind == "text" else "#item dd >> nth=0"
     expect(watched.page.locator(place)).to_have_text(HOSTILE)
@@ -205,6 +220,7 @@ def test_nothing_is_lost_without_a_connection(service, watched):
 def test_an_answer_whose_acknowledgement_got_lost_counts_once(service, watched):
     """The service took it, the page never heard: it is sent again under the same key."""
     project = service.project(items=8)
+    watched.hurry()
     watched.sign_in(service.url, service.key(project=project, subject="twice"))
     expect(watched.page.locator("#item .text")).to_be_visible()
     sent: list[str] = []
@@ -229,6 +245,7 @@ def test_an_answer_whose_acknowledgement_got_lost_counts_once(service, watched):
 def test_leases_are_renewed_while_the_page_is_open(service, watched):
     """A person may think longer than a lease lasts."""
     project = service.project(items=2, lease={"seconds": 3})
+    watched.hurry()
     watched.sign_in(service.url, service.key(project=project, subject="thinker"))
     expect(watched.page.locator("#item .text")).to_be_visible()
     watched.page.wait_for_timeout(5000)
@@ -241,6 +258,7 @@ def test_leases_are_renewed_while_the_page_is_open(service, watched):
 def test_a_revoked_key_signs_out_and_keeps_the_answers(service, watched):
     """What could not be sent goes out when the same person signs in again."""
     project = service.project(items=8)
+    watched.hurry()
     watched.sign_in(service.url, service.key(project=project, subject="Eve"))
     expect(watched.page.locator("#item .text")).to_be_visible()
     watched.page.route("**/annotations", lambda route: route.fulfill(status=401, json={"detail": "Nobody knows."}))
@@ -255,6 +273,7 @@ def test_a_revoked_key_signs_out_and_keeps_the_answers(service, watched):
 def test_a_person_with_several_projects_chooses(service, watched):
     """The choice is offered first, and can be changed later; the address remembers it."""
     one, two = service.project("walk-one", items=4, title="Walks"), service.project("walk-two", items=4, title="Talks")
+    watched.hurry()
     watched.sign_in(service.url, service.key())
     watched.page.get_by_role("button", name="Talks").click()
     expect(watched.page.locator("#item .text")).to_be_visible()
@@ -340,7 +359,7 @@ def test_the_page_can_be_used_without_a_pointer_and_by_ear(service, watched):
     watched.sign_in(service.url, service.key(project=project))
     expect(watched.page.locator("#item .text")).to_be_visible()
     press_and_wait(watched, "1")
-    expect(watched.page.locator("#said")).to_have_text("good")
+    expect(watched.page.locator("#said")).to_have_text("Answered: good")
     assert watched.page.locator("#said").get_attribute("aria-live") == "polite"
     unnamed = "es => es.filter(e => !e.hidden && !e.textContent.trim() && !e.labels?.length && !e.ariaLabel).length"
     assert watched.page.locator("button, input, select").evaluate_all(unnamed) == 0

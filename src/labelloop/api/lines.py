@@ -16,7 +16,7 @@ from labelloop.domain.types import InvalidLine, NewItem
 LONGEST_LINE = 8 * 1024 * 1024
 """Bytes of one line; a longer one is reported and passed over."""
 STALLED_SECONDS = 60.0
-"""A sender that falls silent this long is cut off; what came before is kept."""
+"""A sender that falls silent this long is cut off; the chunks before are kept."""
 
 Read = Callable[[Any, int], NewItem | InvalidLine]
 
@@ -74,6 +74,6 @@ async def _next(stream: AsyncIterator[bytes]) -> bytes | None:
             return await anext(stream, None)
     except TimeoutError:
         raise Invalid(
-            f"Nothing came for {STALLED_SECONDS:.0f} s, so the stream was cut off. What came before was taken in; "
-            "send the same items again, known keys change nothing."
+            f"Nothing came for {STALLED_SECONDS:.0f} s, so the stream was cut off. Send the same items again; "
+            "those that went in already change nothing."
         ) from None

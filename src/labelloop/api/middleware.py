@@ -9,6 +9,7 @@ from secrets import token_hex
 
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from labelloop import telemetry
@@ -32,6 +33,8 @@ SAFE_HEADERS = {
 }
 STREAM_TYPES = frozenset({"application/x-ndjson", "application/ndjson", "application/jsonl"})
 """Media types of a stream of items: no limit on the body, only on a line."""
+CLIENT_CLOSED = 499
+"""Status in logs and metrics of a request whose sender went away; nobody is there to receive it."""
 _ITEMS = re.compile(r"/v1/projects/[^/]+/items")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
@@ -87,6 +90,9 @@ class Observe:
         with structlog.contextvars.bound_contextvars(request_id=request_id):
             try:
                 await self._app(scope, receive, send_named)
+            except ClientDisconnect:
+                log.info("request.abandoned", method=scope["method"], path=scope["path"])
+                status = CLIENT_CLOSED
             except Exception:
                 log.exception("request.failed", method=scope["method"], path=scope["path"])
                 if status:

@@ -3,6 +3,7 @@
 import { make } from "./items.js";
 
 const KEYS = "123456789abcdefghijklmnopqrtvwxyz"; // no s (skip), no u (undo)
+const DIGITS = "0123456789"; // classes that are digits have themselves as keys: nobody should press 4 for a 3
 const MANY = 20; // more than this: offer a search
 
 export class Classes {
@@ -11,6 +12,7 @@ export class Classes {
   #find;
   #choose;
   #buttons = [];
+  #keys = KEYS;
 
   constructor(place, box, find, choose) {
     this.#place = place;
@@ -26,7 +28,8 @@ export class Classes {
   }
 
   set(names) {
-    this.#buttons = names.map((name, place) => this.#button(name, KEYS[place]));
+    this.#keys = names.every((name) => name.length === 1 && DIGITS.includes(name)) ? names.join("") : KEYS;
+    this.#buttons = names.map((name, place) => this.#button(name, this.#keys[place]));
     this.#place.replaceChildren(...this.#buttons);
     this.#box.hidden = names.length <= MANY;
     this.#find.value = "";
@@ -34,7 +37,7 @@ export class Classes {
 
   // Whether this key stands for a class; if so, choose it.
   press(key) {
-    const place = key.length === 1 ? KEYS.indexOf(key) : -1;
+    const place = key.length === 1 ? this.#keys.indexOf(key) : -1;
     const button = this.#buttons[place];
     if (button) this.#choose(button.value);
     return Boolean(button);

@@ -5,6 +5,7 @@ import { Outbox } from "./outbox.js";
 
 const AHEAD = 5; // fewer items than this in hand: ask for more
 const BATCH = 10;
+const LONGEST_WAIT_S = 15; // between two looks at a service that has nothing for us
 const IDLE_MS = 15 * 60_000; // nobody there for so long: stop renewing, so that others may have the items
 
 // Undo: the service keeps every answer for ever, so the last one is held back here until the next answer, or this long.
@@ -16,6 +17,7 @@ export class Desk {
   #base;
   #on;
   #filling = false;
+  #empty = 0; // answers in a row that brought nothing
   #closed = false;
   #timers = {};
   #activeAt = Date.now();
@@ -129,8 +131,11 @@ export class Desk {
     const fresh = found.leases.filter((lease) => !known.has(lease.lease) && !this.outbox.has(lease.lease));
     this.queue.push(...fresh);
     this.waiting = null;
+    if (fresh.length) this.#empty = 0;
     if (!fresh.length && found.reason) {
-      const seconds = found.retry_after ?? null;
+      this.#empty += 1;
+      const patience = Math.min(2 ** this.#empty, LONGEST_WAIT_S);
+      const seconds = found.retry_after === undefined ? null : Math.max(found.retry_after, patience);
       this.waiting = { reason: found.reason, until: seconds === null ? null : Date.now() + seconds * 1000 };
       this.#later("fill", (seconds ?? 30) * 1000, () => this.fill({ now: true }));
     }

@@ -25,6 +25,7 @@ const classes = new Classes($("classes"), $("search"), $("find"), answer);
 
 function screen(name) {
   for (const id of ["sign-in", "choose", "desk"]) $(id).hidden = id !== name;
+  $("title").hidden = name !== "desk" || $("projects").options.length > 1;
   $("who").hidden = $("sign-out").hidden = name === "sign-in";
 }
 
@@ -96,6 +97,7 @@ async function start(project) {
   }
   history.replaceState(null, "", `#${encodeURIComponent(project)}`);
   document.title = `${view.title} · labelloop`;
+  $("title").textContent = view.title;
   $("projects").value = project;
   $("pick").hidden = $("projects").options.length < 2;
   $("instructions").hidden = !view.labels.instructions;
@@ -129,7 +131,7 @@ function stop() {
 
 function answer(label) {
   if (!desk?.current) return;
-  told(`${label}`);
+  told(`Answered: ${label}`);
   classes.flash(label);
   desk.answer(label, Math.round(seconds() * 10) / 10);
 }
@@ -151,7 +153,10 @@ function told(what) {
 
 function sent(entry, outcome) {
   if (outcome.outcome === "rejected") notice(`An answer was not taken: ${outcome.reason}.`);
-  else if (!entry.skip && outcome.outcome !== "duplicate") mine += 1;
+  else if (!entry.skip && outcome.outcome !== "duplicate") {
+    mine += 1;
+    spend(outcome);
+  }
   render();
 }
 
@@ -249,9 +254,24 @@ async function refresh(project) {
   }
 }
 
+let counted = { limited: false, done: 0, all: 0 };
 function progress({ budget, items: { counts } }) {
   const limited = budget.votes !== null;
-  const [done, all] = limited ? [budget.spent, budget.votes] : [counts.resolved, counts.ingested];
+  counted = limited
+    ? { limited, done: budget.spent, all: budget.votes }
+    : { limited, done: counts.resolved, all: counts.ingested };
+  draw();
+}
+
+// An answer of ours shows at once where it is sure to count; the rest comes with the next look at the service.
+function spend({ outcome }) {
+  if (!counted.limited || (outcome !== "accepted" && outcome !== "late")) return;
+  counted.done += 1;
+  draw();
+}
+
+function draw() {
+  const { limited, done, all } = counted;
   $("whole").max = Math.max(all, 1);
   $("whole").value = Math.min(done, all);
   const number = new Intl.NumberFormat("en");
