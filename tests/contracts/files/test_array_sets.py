@@ -9,7 +9,7 @@ from threading import Event, Thread
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -18,6 +18,7 @@ from labelloop.disk import arrays, durable
 DTYPES = st.sampled_from([np.float32, np.float64, np.int32, np.int64, np.uint8, np.bool_])
 
 
+@settings(deadline=None, max_examples=40)
 @given(data=st.data(), count=st.integers(1, 4))
 def test_what_is_saved_is_read_back(data: st.DataObject, count: int, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Every array comes back with its type, shape and bytes, empty ones too."""

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from labelloop import projects
@@ -21,6 +21,7 @@ def project(name: str = "words") -> projects.Project:
     return projects.parse({"name": name, "labels": labels, "features": {"kind": "text"}})
 
 
+@settings(deadline=None, max_examples=40)
 @given(blob=st.binary(max_size=2_000))
 def test_bytes_come_back_by_their_digest(blob: bytes, tmp_path_factory: pytest.TempPathFactory) -> None:
     """An artifact is known by its SHA-256, and putting it twice keeps one file."""

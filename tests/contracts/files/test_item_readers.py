@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from labelloop.adapters.files.readers import read_items, total
@@ -42,6 +43,7 @@ def outcome(path: Path, **options: Any) -> list[tuple[int, str]]:
     ]
 
 
+@settings(deadline=None, max_examples=40)
 @given(rows=st.lists(st.tuples(TEXT, TEXT), min_size=1, max_size=6), ending=st.sampled_from(["csv", "tsv"]))
 def test_any_text_survives_a_quoted_table(
     rows: list[tuple[str, str]], ending: str, tmp_path_factory: pytest.TempPathFactory
@@ -55,6 +57,7 @@ def test_any_text_survives_a_quoted_table(
     assert [(item.data["text"], item.data["more"]) for item in items(path)] == rows
 
 
+@settings(deadline=None, max_examples=40)
 @given(
     values=st.lists(st.dictionaries(TEXT, JSON, min_size=1, max_size=3), max_size=5), indent=st.sampled_from([None, 2])
 )
@@ -215,6 +218,15 @@ def test_parquet_becomes_json_values(tmp_path: Path) -> None:
     assert isinstance(rows[3], InvalidLine)
     assert "'raw' holds bytes" in rows[3].error
     assert total(path) == 4
+
+
+def test_parquet_without_pyarrow_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The reader is an extra; who lacks it learns its name."""
+    pq.write_table(pa.table({"text": ["one"]}), tmp_path / "a.parquet")
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    for call in (total, lambda path: list(read_items(path))):
+        with pytest.raises(InvalidItems, match=r"pip install 'labelloop\[parquet\]'"):
+            call(tmp_path / "a.parquet")
 
 
 def test_numpy_arrays_become_rows_or_columns(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from labelloop import projects
@@ -60,6 +60,7 @@ def test_digits_are_rows_of_grey_values() -> None:
     assert all(isinstance(value, int) and 0 <= value <= 16 for row in image for value in row)
 
 
+@settings(deadline=None, max_examples=40)
 @given(seed=st.integers(0, 2**32 - 1), holdout=st.floats(0.02, 0.8), keep=st.floats(0, 1))
 def test_holdout_and_thinning_cut_each_class_alike(seed: int, holdout: float, keep: float) -> None:
     """Pool and test set are disjoint, stratified, thinned as asked, and the same for the same seed."""

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from labelloop.disk.roots import resolve_below
@@ -26,6 +26,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return base
 
 
+@settings(deadline=None, max_examples=300)
 @given(parts=st.lists(PARTS, min_size=1, max_size=7), absolute=st.sampled_from(["", "/", "one", "secret", "two"]))
 def test_no_spelling_leads_out(tree: Path, parts: list[str], absolute: str) -> None:
     """Whatever is put together of dots, links and absolute beginnings, the file found lies below a root."""

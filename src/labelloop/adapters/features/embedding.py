@@ -31,11 +31,7 @@ class Embedding:
 
     def apply(self, items: Sequence[Item]) -> Floats:
         name = self._section.field
-        rows: Floats
-        try:
-            rows = np.array([item.data.get(name) for item in items], dtype=np.float32)
-        except (ValueError, TypeError, OverflowError):
-            rows = np.zeros(0, dtype=np.float32)
+        rows = _numbers([item.data.get(name) for item in items])
         if rows.shape != (len(items), self._width) or not np.isfinite(rows).all():
             rows = np.stack([self._checked(item) for item in items])
         if self._section.normalize:
@@ -63,10 +59,7 @@ class Embedding:
 
 def _vector(item: Item, name: str) -> Floats:
     value = field(item, name)
-    try:
-        vector = np.array(value, dtype=np.float32)
-    except (ValueError, TypeError, OverflowError):
-        vector = np.zeros(0, dtype=np.float32)
+    vector = _numbers(value)
     if not isinstance(value, list) or vector.ndim != 1 or not vector.size:
         raise InvalidFeatures(
             f"Item {item.key!r}: {name!r} is not a list of numbers. Give the embedding as a JSON array.",
@@ -82,3 +75,12 @@ def _vector(item: Item, name: str) -> Floats:
             field=name,
         )
     return vector
+
+
+def _numbers(value: Any) -> Floats:
+    """A list as float32, with infinity for what is too large; nothing when it is no array of numbers."""
+    try:
+        with np.errstate(over="ignore"):
+            return np.array(value, dtype=np.float32)
+    except (ValueError, TypeError, OverflowError):
+        return np.zeros(0, dtype=np.float32)

@@ -80,7 +80,7 @@ class FeatureFiles:
         Raises:
             InvalidFeatures: they are not computed yet.
         """
-        return _matrix(self._open(project, shard))
+        return self._read(project, shard, shard * project.items.shard_size)
 
     def take(self, project: Project, numbers: Ints) -> Matrix:
         """The rows of these items (n, d), in the order asked, in memory. Nothing else is read.
@@ -95,8 +95,8 @@ class FeatureFiles:
         parts, order = [], []
         for shard in np.unique(places):
             here = np.flatnonzero(places == shard)
-            matrix = self.shard(project, int(shard))
             rows = wanted[here] - shard * project.items.shard_size
+            matrix = self._read(project, int(shard), int(wanted[here[0]]))
             if rows.max() >= matrix.shape[0]:
                 raise _missing(project, int(wanted[here[rows.argmax()]]))
             parts.append(shards.pick(matrix, rows))
@@ -125,11 +125,12 @@ class FeatureFiles:
     def _folder(self, project: Project) -> Path:
         return self._home / project.name / "features" / self.version(project)
 
-    def _open(self, project: Project, shard: int) -> ArraySet:
+    def _read(self, project: Project, shard: int, number: int) -> Matrix:
+        """One shard, for the sake of the item of this number."""
         found = arrays.read(self._folder(project), _name(shard))
         if found is None:
-            raise _missing(project, shard * project.items.shard_size)
-        return found
+            raise _missing(project, number)
+        return _matrix(found)
 
     def _nothing(self, project: Project) -> Matrix:
         """No rows, as wide as the others, where there are any."""

@@ -5,9 +5,6 @@ from typing import Any, Self
 
 import numpy as np
 from scipy.sparse import csr_array
-from sklearn.decomposition import TruncatedSVD
-from sklearn.feature_extraction.text import HashingVectorizer, TfidfVectorizer
-from sklearn.preprocessing import normalize
 
 from labelloop.adapters.features.numbers import field
 from labelloop.domain.errors import InvalidFeatures
@@ -66,7 +63,7 @@ class Text:
         terms = self._terms(_texts(items, self._section.field))
         if self._axes is None:
             return terms
-        reduced: Floats = normalize(np.asarray(terms @ self._axes.T, dtype=np.float32), copy=False)
+        reduced: Floats = _unit(np.asarray(terms @ self._axes.T, dtype=np.float32))
         return reduced
 
     def arrays(self) -> Mapping[str, Any]:
@@ -86,12 +83,14 @@ class Text:
         if self._section.vectorizer == "hashing":
             if self._section.sublinear:
                 counted.data = 1 + np.log(counted.data)
-            counted = normalize(counted, copy=False)
+            counted = _unit(counted)
         counted.sort_indices()
         return csr_array(counted, dtype=np.float32)
 
 
 def _tfidf(section: TextFeatures, **more: Any) -> Any:
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
     return TfidfVectorizer(
         ngram_range=section.words,
         max_features=section.max_terms,
@@ -102,6 +101,8 @@ def _tfidf(section: TextFeatures, **more: Any) -> Any:
 
 
 def _hashing(section: TextFeatures) -> Any:
+    from sklearn.feature_extraction.text import HashingVectorizer
+
     # Without alternating signs all counts stay positive, so that their logarithm exists.
     return HashingVectorizer(
         ngram_range=section.words,
@@ -114,10 +115,20 @@ def _hashing(section: TextFeatures) -> Any:
 
 def _axes(terms: csr_array, dimensions: int, rng: np.random.Generator) -> Floats:
     """Axes (≤ dimensions, terms) of the truncated SVD: latent semantic analysis, without centring."""
+    from sklearn.decomposition import TruncatedSVD
+
     most = min(dimensions, *terms.shape)
     svd = TruncatedSVD(most, random_state=int(rng.integers(2**32)))
-    axes: Floats = svd.fit(terms).components_.astype(np.float32)
+    with np.errstate(invalid="ignore", divide="ignore"):  # the share of variance, where there is none: not used here
+        axes: Floats = svd.fit(terms).components_.astype(np.float32)
     return axes
+
+
+def _unit(rows: Any) -> Any:
+    """Each row scaled to unit length, in place; a row of zeros stays one."""
+    from sklearn.preprocessing import normalize
+
+    return normalize(rows, copy=False)
 
 
 def _texts(items: Sequence[Item], name: str) -> list[str]:

@@ -20,9 +20,9 @@ def read(path: Path, options: Options, tell: Tell) -> Iterator[Row | InvalidLine
     Raises:
         InvalidItems: pyarrow is missing, the file is not Parquet, or a column asked for is not there.
     """
+    file = _open(path)
     from pyarrow import ArrowException
 
-    file = _open(path)
     require(path, options.named, file.schema_arrow.names)
     number = 0
     try:
