@@ -4,11 +4,19 @@ import csv
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_limits
 
 from labelloop.projects import parse
 from labelloop.simulation import data as sets
 
 ROWS = 700
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread():
+    """As in a worker: more numeric threads than free cores cost many times the CPU."""
+    with threadpool_limits(1):
+        yield
 
 
 @pytest.fixture(scope="session")
