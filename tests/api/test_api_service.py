@@ -223,6 +223,8 @@ def test_metrics_count_what_happened(service):
     operations = {sample.labels["operation"] for sample in families["labelloop_request_seconds"].samples}
     assert {"lease", "annotate", "ingest"} <= operations
     assert all(family.documentation for family in families.values())
+    named = {name.removesuffix("_total") for name in telemetry.METRICS}
+    assert {name for name in families if not name.endswith("_created")} == named
 
 
 def test_the_openapi_document_is_whole(service):

@@ -11,6 +11,7 @@ from playwright.sync_api import expect
 from serving import Service
 
 from labelloop.domain.states import Role
+from labelloop.loop.tend import tend
 
 pytestmark = pytest.mark.browser
 
@@ -361,6 +362,34 @@ def test_the_page_can_be_used_without_a_pointer_and_by_ear(service, watched):
     press_and_wait(watched, "1")
     expect(watched.page.locator("#said")).to_have_text("Answered: good")
     assert watched.page.locator("#said").get_attribute("aria-live") == "polite"
+    expect(watched.page.locator("#item")).to_be_focused()
     unnamed = "es => es.filter(e => !e.hidden && !e.textContent.trim() && !e.labels?.length && !e.ariaLabel).length"
     assert watched.page.locator("button, input, select").evaluate_all(unnamed) == 0
     assert watched.page.locator("#classes button >> nth=0").get_attribute("aria-keyshortcuts") == "1"
+
+
+def test_a_reviewer_is_told_that_the_answer_decides(service, watched):
+    """Two annotators disagree; the reviewer sees the item first, with a note, and settles it."""
+    project = service.project(items=1, votes={"needed": 2, "cap": 2})
+    for label in ("good", "bad"):
+        with service.http() as http:
+            lease = http.post(f"/v1/projects/{project}/leases", json={"count": 1}).json()["leases"][0]["lease"]
+            answer = {"annotations": [{"lease": lease, "label": label}]}
+            http.post(f"/v1/projects/{project}/annotations", json=answer)
+    tend(service.ports, project)
+    watched.hurry()
+    watched.sign_in(service.url, service.key(Role.REVIEWER, project=project))
+    expect(watched.page.locator("#item .note")).to_contain_text("Your answer decides")
+    watched.page.keyboard.press("3")
+    eventually(watched, lambda: len(answers(service, project)), 3)
+    tend(service.ports, project)
+    assert service.ports.pool.find(project, "k0").label == "odd"
+
+
+def test_a_project_that_needs_an_editor_says_so(service, watched):
+    """A Label Studio configuration is not for this page, and nothing is leased."""
+    config = '<View><Text name="t" value="$text"/><Choices name="c" toName="t"><Choice value="a"/></Choices></View>'
+    project = service.project(items=2, labels={"kind": "label_studio", "config": config})
+    watched.sign_in(service.url, service.key(project=project, subject="editor"))
+    expect(watched.page.locator("#waiting-title")).to_have_text("This project needs an editor")
+    assert service.ports.ledger.held(project, "editor", service.ports.clock.now()) == []

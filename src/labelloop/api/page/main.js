@@ -195,6 +195,7 @@ function present(lease) {
   if (lease.lane === "review") parts.push(make("p", "note", "Annotators disagree about this item. Your answer decides."));
   $("item").replaceChildren(...parts);
   $("item").scrollTop = 0;
+  if (document.activeElement === document.body) $("item").focus({ preventScroll: true });
   classes.suggest(lease.prediction);
 }
 
