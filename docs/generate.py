@@ -119,50 +119,66 @@ def metrics_page() -> str:
 
 def commands_page() -> str:
     """Every command with its options."""
-    import typer
     from typer.main import get_command
 
-    from labelloop.cli import app
+    from labelloop.cli.app import app
 
     lines: list[str] = []
 
     def walk(command: Any, words: tuple[str, ...]) -> None:
-        for name, inner in sorted(getattr(command, "commands", {}).items()):
-            if getattr(inner, "hidden", False):
+        for name, inner in sorted(command.commands.items()):
+            if inner.hidden:
                 continue
             if hasattr(inner, "commands"):
                 walk(inner, (*words, name))
                 continue
-            called = " ".join((*words, name))
-            lines.extend(["", f"## `{called}`", "", _paragraphs(inner.help or ""), ""])
+            lines.extend(["", f"## `{' '.join((*words, name))}`", "", _paragraphs(inner.help or ""), ""])
             options = [
-                f"| `{_named(parameter)}` | {_text(getattr(parameter, 'help', None) or '')} |"
+                f"| `{_named(parameter)}` | {_text(parameter.help)} |"
                 for parameter in inner.params
                 if parameter.name != "help"
             ]
             if options:
                 lines.extend(["| argument or option | meaning |", "|---|---|", *options])
 
-    walk(get_command(app) if isinstance(app, typer.Typer) else app, ("labelloop",))
+    walk(get_command(app), ("labelloop",))
     return _page("Commands", "`labelloop COMMAND --help` says the same.", lines)
 
 
 def _named(parameter: Any) -> str:
     if parameter.param_type_name == "argument":
-        return parameter.human_readable_name.upper()
+        return str(parameter.metavar or parameter.name).upper()
     return ", ".join(parameter.opts)
 
 
 def api_page() -> str:
     """Every HTTP call."""
-    from labelloop.api.app import ROUTES
+    from labelloop.api.routes import ROUTERS
 
-    rows = [f"| `{one.method} {one.path}` | {one.operation} | {one.role} | {_text(one.summary)} |" for one in ROUTES]
+    rows = [
+        f"| `{method} {route.path}` | `{route.operation_id}` | {_role(route)} | {_text(route.description)} |"
+        for router in ROUTERS
+        for route in router.routes
+        for method in sorted(route.methods)
+    ]
     return _page(
         "HTTP API",
-        "JSON over HTTP with `Authorization: Bearer KEY`. The service itself serves `/openapi.json`.",
-        ["| call | operation | role | meaning |", "|---|---|---|---|", *rows],
+        "JSON over HTTP with `Authorization: Bearer KEY`; a role may do all that the roles before it may (annotator,"
+        " reviewer, engineer, admin). The service itself serves `/openapi.json`. Errors: [errors](errors.md).",
+        ["| call | operation | least role | meaning |", "|---|---|---|---|", *rows],
     )
+
+
+def _role(route: Any) -> str:
+    from labelloop.api.access import Requires
+
+    waiting = list(route.dependant.dependencies)
+    while waiting:
+        dependant = waiting.pop()
+        if isinstance(dependant.call, Requires):
+            return str(dependant.call.role)
+        waiting.extend(dependant.dependencies)
+    return "public"
 
 
 def schema_file() -> str:

@@ -47,7 +47,6 @@ class Clock(Protocol):
 
     def now(self) -> datetime:
         """The time, aware, UTC."""
-        ...
 
 
 # --- the store -----------------------------------------------------------------------------------------------
@@ -58,7 +57,6 @@ class Projects(Protocol):
 
     def create(self, project: Project, now: datetime) -> None:
         """Keep a new project. The same file again is no error; another one under the name raises ProjectExists."""
-        ...
 
     def get(self, name: str) -> Project: ...
 
@@ -70,7 +68,6 @@ class Projects(Protocol):
 
     def fix_audit(self, name: str, threshold: int) -> int:
         """Set the audit threshold once; later calls change nothing. Returns the one in force."""
-        ...
 
 
 class Pool(Protocol):
@@ -83,23 +80,18 @@ class Pool(Protocol):
         `duplicate_of`, and counted as a duplicate. An item with a label goes straight to RESOLVED (source import).
         The pool version grows when anything was added. `invalid` of the report is empty: checks come before.
         """
-        ...
 
     def items(self, name: str, numbers: Sequence[ItemNumber]) -> list[Item]:
         """The items of these numbers, in the order asked; unknown numbers are left out."""
-        ...
 
     def span(self, name: str, start: int, stop: int) -> list[Item]:
         """Items with start ≤ number < stop, by number: a shard, for the features."""
-        ...
 
     def waiting(self, name: str) -> Ints:
         """Numbers (ascending, int64) of POOLED items that have neither a counted vote nor a live lease."""
-        ...
 
     def labeled(self, name: str) -> tuple[Ints, list[str], Ints]:
         """Numbers (ascending), labels and sources of RESOLVED items that have a label: source 1 is import, else 0."""
-        ...
 
     def counts(self, name: str) -> PoolCounts: ...
 
@@ -126,7 +118,6 @@ class Ledger(Protocol):
         bounds the annotator's open leases, `budget` counted votes plus live leases of the project. Each lease is
         written with the serving round's model, strategy, score, planned rank, lane and selection probability.
         """
-        ...
 
     def submit(
         self,
@@ -146,7 +137,6 @@ class Ledger(Protocol):
         REJECTED: an unknown or foreign lease. `idempotency` is (key, digest of the body): a key seen before replays
         the stored reply (second value True) or raises IdempotencyMismatch when the digest differs.
         """
-        ...
 
     def renew(
         self, name: str, annotator: Subject, leases: Sequence[LeaseId], *, now: datetime, expires_at: datetime
@@ -156,23 +146,18 @@ class Ledger(Protocol):
         self, name: str, annotator: Subject, leases: Sequence[LeaseId], *, now: datetime, skip: bool
     ) -> list[LeaseOutcome]:
         """Give leases back: released (may be served to anyone again) or skipped (never again to this annotator)."""
-        ...
 
     def held(self, name: str, annotator: Subject, now: datetime) -> list[Lease]:
         """The live leases of an annotator, oldest first."""
-        ...
 
     def expire(self, name: str, now: datetime) -> int:
         """Mark leases whose time is over as expired, so that their slots are free. Returns how many."""
-        ...
 
     def slots(self, name: str, numbers: Sequence[ItemNumber] | None = None) -> list[SlotState]:
         """State of open (POOLED) items that have any assignment, or of the given ones: what Redis is rebuilt from."""
-        ...
 
     def history(self, name: str, item: ItemNumber) -> Mapping[str, Json]:
         """Every dispatch, annotation and consensus of one item: {"dispatches", "annotations", "consensus"} lists."""
-        ...
 
 
 class Verdicts(Protocol):
@@ -182,21 +167,17 @@ class Verdicts(Protocol):
         """POOLED or DISPUTED items with a counted vote that no verdict has seen, and at least `needed` votes
         (one vote suffices when it is a reviewer's).
         """
-        ...
 
     def settle(self, name: str, verdicts: Sequence[Verdict], now: datetime) -> int:
         """Apply verdicts in one transaction; one that was overtaken is left out. Returns how many took effect."""
-        ...
 
     def disputed(self, name: str) -> list[ItemNumber]: ...
 
     def annotators(self, name: str) -> list[Mapping[str, Json]]:
         """Per annotator: {"annotator", "accepted", "late", "surplus", "skipped", "open", "seconds", "agreed"}."""
-        ...
 
     def export(self, name: str) -> Iterator[Mapping[str, Json]]:
         """Every resolved item with its label and provenance, by number; streamed."""
-        ...
 
 
 class Rounds(Protocol):
@@ -215,13 +196,11 @@ class Rounds(Protocol):
         now: datetime,
     ) -> Round | None:
         """Keep a round and make it the serving one, unless the champion is no longer `model`: then None."""
-        ...
 
     def serving(self, name: str) -> Round | None: ...
 
     def queries(self, name: str, number: RoundNumber) -> list[Query]:
         """Its queries of items that are still POOLED, by lane and rank."""
-        ...
 
     def recent(self, name: str, limit: int) -> list[Round]: ...
 
@@ -231,19 +210,16 @@ class Models(Protocol):
 
     def keep_training_set(self, name: str, training_set: TrainingSet, now: datetime) -> None:
         """Keep it under its digest; again is no error."""
-        ...
 
     def training_set(self, name: str, digest: str) -> TrainingSet: ...
 
     def add(self, name: str, model: Model, job: JobId) -> ModelNumber:
         """Register a model (its `number` is ignored) once per job: again gives the number it already has."""
-        ...
 
     def get(self, name: str, number: ModelNumber) -> Model: ...
 
     def all(self, name: str) -> list[Model]:
         """By number, ascending."""
-        ...
 
     def of_job(self, name: str, job: JobId) -> Model | None: ...
 
@@ -261,7 +237,6 @@ class Models(Protocol):
 
         `champion` is the one the decision was made against; when it has changed since, nothing happens: False.
         """
-        ...
 
 
 class Jobs(Protocol):
@@ -269,15 +244,12 @@ class Jobs(Protocol):
 
     def ask(self, name: str, kind: JobKind, due_key: str, *, reason: str, now: datetime) -> tuple[Job, bool]:
         """Ask for a job once per (project, kind, due_key). Second value: whether it is new."""
-        ...
 
     def claim(self, job: JobId, attempt: int, now: datetime) -> Job | None:
         """Start attempt `attempt`; None when that attempt was claimed before or the job has ended."""
-        ...
 
     def beat(self, job: JobId, attempt: int, *, now: datetime, progress: float, message: str) -> bool:
         """Say that it lives and how far it is. False: another attempt has taken over, stop."""
-        ...
 
     def finish(
         self,
@@ -289,17 +261,14 @@ class Jobs(Protocol):
         problem: Mapping[str, Json] | None,
     ) -> bool:
         """End it: DONE with a result, or FAILED with a problem."""
-        ...
 
     def get(self, job: JobId) -> Job: ...
 
     def unfinished(self, name: str, silent_before: datetime) -> list[Job]:
         """Jobs to hand to a worker: DUE ones, and RUNNING ones last heard of before that time (their attempt + 1)."""
-        ...
 
     def recent(self, name: str, kind: JobKind, limit: int) -> list[Job]:
         """Newest first."""
-        ...
 
 
 class Keys(Protocol):
@@ -330,7 +299,6 @@ class Queue(Protocol):
 
         Items with `slots` are taken with their votes, live leases and exclusions as SQL knows them.
         """
-        ...
 
     def propose(
         self, name: str, annotator: Subject, count: int, *, expires_at: datetime, review: bool = False
@@ -339,23 +307,18 @@ class Queue(Protocol):
 
         Started items (with open slots) come first within their lane. With `review` only disputed items are served.
         """
-        ...
 
     def drop(self, name: str, annotator: Subject, states: Sequence[SlotState]) -> None:
         """SQL refused these candidates: forget their leases and take their state from SQL."""
-        ...
 
     def done(self, name: str, annotator: Subject, items: Sequence[ItemNumber]) -> None:
         """Counted answers are committed: the lease is over and the slot is used up (also when it came late)."""
-        ...
 
     def put_back(self, name: str, annotator: Subject, items: Sequence[ItemNumber], *, skip: bool) -> None:
         """Leases were released or skipped."""
-        ...
 
     def sync(self, name: str, states: Sequence[SlotState], disputed: Sequence[ItemNumber]) -> int:
         """Set what differs from SQL, by compare-and-set; returns how many differed."""
-        ...
 
     def renew(self, name: str, annotator: Subject, items: Sequence[ItemNumber], expires_at: datetime) -> None: ...
 
@@ -365,15 +328,12 @@ class QueueHealth(Protocol):
 
     def serving(self, name: str) -> RoundNumber | None:
         """The version that is served; None when Redis lost it."""
-        ...
 
     def depth(self, name: str) -> Mapping[Lane, int]:
         """Waiting queries per lane."""
-        ...
 
     def reap(self, name: str, now: datetime) -> int:
         """Put back leases whose time is over. Returns how many."""
-        ...
 
     def forget(self, name: str) -> None: ...
 
@@ -385,11 +345,9 @@ class Bus(Protocol):
 
     def send(self, job: Job) -> None:
         """Hand this attempt of a job to the worker of its kind; again is no error."""
-        ...
 
     def nudge(self, name: str) -> None:
         """Tell the steward that a project has something to settle. Cheap; may be dropped."""
-        ...
 
 
 # --- features and models -----------------------------------------------------------------------------------------
@@ -404,19 +362,15 @@ class FeatureStore(Protocol):
         Raises:
             InvalidFeatures: names the item's key and field, and what to do.
         """
-        ...
 
     def rows(self, project: Project, shard: int) -> int:
         """Rows of this shard that are computed; 0 when none."""
-        ...
 
     def shard(self, project: Project, shard: int) -> Matrix:
         """The rows of one shard, memory-mapped."""
-        ...
 
     def take(self, project: Project, numbers: Ints) -> Matrix:
         """The rows of these items, in the order asked, from any shard."""
-        ...
 
 
 class ScoreFiles(Protocol):
@@ -424,15 +378,12 @@ class ScoreFiles(Protocol):
 
     def write(self, project: Project, name: str, shard: int, columns: Mapping[str, Any]) -> None:
         """Keep arrays (n, …) of a shard under a name such as `model-3`; atomic."""
-        ...
 
     def read(self, project: Project, name: str, shard: int) -> Mapping[str, Any] | None:
         """Memory-mapped, or None."""
-        ...
 
     def discard(self, project: Project, keep: Iterable[str]) -> None:
         """Delete all columns but those of these names."""
-        ...
 
 
 class Classifier(Protocol):
@@ -442,11 +393,9 @@ class Classifier(Protocol):
 
     def probabilities(self, features: Matrix) -> Floats:
         """(n, len(classes)), rows sum to 1."""
-        ...
 
     def committee(self, features: Matrix) -> Floats | None:
         """(members, n, len(classes)), or None for a model of one voice."""
-        ...
 
 
 class Estimators(Protocol):
@@ -460,17 +409,14 @@ class Estimators(Protocol):
         Raises:
             CannotTrain: fewer than two classes, or the estimator failed; says why.
         """
-        ...
 
     def dump(self, classifier: Classifier) -> bytes:
         """Without pickle."""
-        ...
 
     def restore(self, blob: bytes) -> Classifier:
         """Raises:
         BadArtifact: not one of ours, damaged, or of another version.
         """
-        ...
 
 
 class Artifacts(Protocol):
@@ -482,7 +428,6 @@ class Artifacts(Protocol):
         """Raises:
         BadArtifact: missing, or its bytes do not match.
         """
-        ...
 
 
 class Lock(Protocol):
@@ -490,7 +435,6 @@ class Lock(Protocol):
 
     def hold(self, name: str, seconds: float) -> AbstractContextManager[bool]:
         """Enter with True when the lock is ours."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
