@@ -1,12 +1,16 @@
 """What the loop relies on in ports.Queue and ports.QueueHealth, on a real server."""
 
+import random
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
 from orders import AUDIT, EVEN, INFORMATIVE, MINORITY, NAME, SOON, order, state, take
 
 from labelloop.adapters.redis import RedisLock, RedisQueue, connect
+from labelloop.adapters.redis.build import Builder
+from labelloop.adapters.redis.scripts import Scripts
 from labelloop.domain.errors import Unavailable
 from labelloop.domain.states import Lane
 
@@ -225,6 +229,64 @@ def test_a_swap_replaces_the_order_and_leaves_leases_alone(queue):
     assert take(queue, "cy", 9) == [4, 1, 3]
 
 
+def test_started_items_follow_the_new_order(queue):
+    """Items that wait for their next vote take lane and rank from the order that names them now."""
+    load(queue, [1, 2, 3], needed=2)
+    queue.done(NAME, "ada", take(queue, "ada", 3))
+    lanes = {INFORMATIVE: order([7, 3, 1], needed=2), AUDIT: order([2], AUDIT, needed=2)}
+    queue.load(NAME, 2, lanes, [], EVEN)
+    served = queue.propose(NAME, "ben", 4, expires_at=SOON)
+    assert [(one.item, one.lane) for one in served] == [
+        (3, INFORMATIVE),
+        (1, INFORMATIVE),
+        (7, INFORMATIVE),
+        (2, AUDIT),
+    ]
+
+
+def test_a_planner_that_died_after_its_swap_did_its_work(queue, monkeypatch):
+    """Held items that were not yet told their place in the new order find it when their turn comes."""
+    load(queue, [1, 2])
+    assert take(queue, "ada", 1) == [1]
+    monkeypatch.setattr(Builder, "adopt", lambda *_: None)
+    queue.load(NAME, 2, {AUDIT: order([1, 9], AUDIT)}, [], EVEN)
+    assert take(queue, "ben", 5) == [9]
+    queue.put_back(NAME, "ada", [1], skip=False)
+    assert [(one.item, one.lane) for one in queue.propose(NAME, "cy", 5, expires_at=SOON)] == [(1, AUDIT)]
+
+
+def test_a_build_that_was_overtaken_is_thrown_away(queue, redis_connection):
+    """Of two planners at work at once the newer wins, though the older comes to its swap last."""
+    load(queue, [1, 2], version=5)
+    late = Builder(redis_connection, Scripts(redis_connection))
+    assert not late.load(NAME, 4, lanes={INFORMATIVE: order([2, 1])}, slots=[], shares=EVEN)
+    assert len(redis_connection.keys("*:lane:*")) == 1
+    assert take(queue, "ada", 2) == [1, 2]
+
+
+def test_swapping_while_serving_loses_nothing_and_serves_nothing_twice(queue, redis_url):
+    """Annotators at work while one old order after the other is swapped in answer every item exactly once."""
+    items = list(range(300))
+    load(queue, items)
+    answered = []
+
+    def annotate(who):
+        mine = RedisQueue(connect(redis_url))
+        while batch := take(mine, who, 3):
+            answered.extend(batch)
+            mine.done(NAME, who, batch)
+
+    with ThreadPoolExecutor() as pool:
+        people = [pool.submit(annotate, who) for who in ("ada", "ben", "cy")]
+        version = 1
+        while not all(one.done() for one in people):
+            version += 1
+            load(queue, random.Random(version).sample(items, len(items)), version=version)
+        for one in people:
+            one.result()
+    assert sorted(answered + take(queue, "di", 300)) == items
+
+
 def test_loading_the_same_version_again_repairs_it(queue):
     """A rebuild of the serving round serves each of its items once."""
     load(queue, [1, 2, 3])
@@ -263,9 +325,6 @@ def test_leases_made_while_loading_stay(queue):
 def test_a_builder_that_died_leaves_nothing_behind(queue, redis_connection):
     """A build that is never swapped in goes by itself, and a swapped one never does."""
     load(queue, range(10))
-    from labelloop.adapters.redis.build import Builder
-    from labelloop.adapters.redis.scripts import Scripts
-
     Builder(redis_connection, Scripts(redis_connection))._fill(NAME, "dead", {INFORMATIVE: order(range(10))})
     lives = {key: redis_connection.ttl(key) for key in redis_connection.keys("*:lane:*")}
     assert sorted(life > 0 for life in lives.values()) == [False, True]

@@ -132,7 +132,7 @@ class Machine(RuleBasedStateMachine):
             return
         given = {one.item for one in taken}
         for one in taken:
-            if not before[one.item]:
+            if not before[one.item] or one.item not in self.ranks:  # started, or of no order: left from an older one
                 continue
             lane, rank = self.ranks[one.item]
             assert one.lane == lane

@@ -8,6 +8,7 @@ file that it cannot read is set aside rather than repaired.
 import atexit
 import contextlib
 import os
+import stat
 import subprocess
 import sys
 import tempfile
@@ -20,7 +21,7 @@ from typing import Self
 import psutil
 import redis
 from filelock import FileLock, Timeout
-from redis.exceptions import BusyLoadingError, RedisError
+from redis.exceptions import RedisError
 
 from labelloop.adapters.redis.binary import find
 from labelloop.domain.errors import Unavailable
@@ -249,11 +250,14 @@ class EmbeddedRedis:
             socket.unlink(missing_ok=True)
 
     def _set_aside(self, said: str) -> bool:
-        """Put a damaged file of the server out of its way. False when that was not its trouble."""
-        data = self.folder / "appendonlydir"
-        if not data.exists() or not any(word in said for word in ("AOF", "append only", "Bad file format")):
+        """Put damaged files of the server out of its way. False when they were not its trouble."""
+        files = list(self.folder.glob("appendonly*"))
+        if not files or not any(word in said for word in ("AOF", "append only", "Bad file format")):
             return False
-        data.rename(self.folder / f"damaged-{time.time_ns()}")
+        damaged = self.folder / f"damaged-{time.time_ns()}"
+        damaged.mkdir()
+        for file in files:
+            file.rename(damaged / file.name)
         return True
 
     @property
@@ -300,8 +304,6 @@ def _answers(url: str) -> bool:
     client = redis.Redis.from_url(url, socket_connect_timeout=1, socket_timeout=1)
     try:
         return bool(client.ping())
-    except BusyLoadingError:
-        return False
     except RedisError:
         return False
     finally:
@@ -313,7 +315,7 @@ def _private(folder: Path) -> bool:
         state = folder.lstat()
     except FileNotFoundError:
         return False
-    return state.st_uid == os.getuid() and state.st_mode & 0o77777 == 0o40700 & 0o77777
+    return stat.S_ISDIR(state.st_mode) and state.st_uid == os.getuid() and state.st_mode & 0o077 == 0
 
 
 def _quoted(value: str) -> str:
