@@ -89,6 +89,7 @@ function choice({ project, title, state }) {
 
 async function start(project) {
   stop();
+  rest("Fetching items…", "", false); // nothing of another project stays on screen
   try {
     view = await api.get(`/v1/projects/${encodeURIComponent(project)}`);
   } catch (problem) {
