@@ -97,6 +97,16 @@ def test_an_item_gets_the_same_answer_in_any_company(estimators, spec, digits):
     np.testing.assert_allclose(whole, parts, atol=1e-6)
 
 
+def test_blocks_do_not_show(estimators, spec, digits, monkeypatch):
+    """A pool larger than one block is answered as a small one is, sparse or dense."""
+    model = estimators.fit(spec, digits.features, digits.codes, shape=PIXELS, seed=1)
+    whole, voices = model.probabilities(digits.unseen), model.committee(digits.unseen)
+    monkeypatch.setattr("labelloop.adapters.estimators.rows._BLOCK_BYTES", 8 * 64 * 90)
+    for given in (digits.unseen, csr_array(digits.unseen)):
+        np.testing.assert_allclose(model.probabilities(given), whole, atol=1e-6)
+        assert voices is None or np.allclose(model.committee(given), voices, atol=1e-6)
+
+
 def test_no_rows_no_answers(estimators, spec, digits):
     """An empty shard is no error."""
     model = estimators.fit(spec, digits.features, digits.codes, shape=PIXELS, seed=1)

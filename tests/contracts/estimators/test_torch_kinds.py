@@ -90,6 +90,21 @@ def test_training_stops_when_it_no_longer_helps(estimators, digits, monkeypatch)
     assert 4 <= len(epochs) < 100
 
 
+def test_the_weights_are_those_of_the_best_epoch(estimators, digits, monkeypatch):
+    """What was learned after the best epoch is forgotten."""
+    watched, seen = iter([3.0, 1.0, 2.0, 2.0, 2.0]), []
+
+    def loss(net, *_):
+        seen.append(net.layers[0].weight.detach().clone())
+        return next(watched)
+
+    monkeypatch.setattr(torch_fit, "_loss", loss)
+    model = estimators.fit(TorchMlp(epochs=50, patience=3), digits.features, digits.codes, shape=None, seed=1)
+    assert len(seen) == 5
+    assert torch.equal(model.networks[0].layers[0].weight, seen[1])
+    assert not torch.equal(seen[4], seen[1])
+
+
 def test_a_diverging_network_cannot_train(estimators, digits):
     """A learning rate far too high is named as the cause."""
     spec = TorchMlp(learning_rate=1e30, epochs=5)

@@ -8,15 +8,19 @@ import numpy as np
 from labelloop.maths.arrays import Floats, Ints, Matrix
 
 
-def votes(ensemble: Any, rows: Matrix) -> Floats | None:
-    """Probabilities (members, n, classes) of a fitted forest, bagging or voting classifier; None for all others.
+def is_committee(estimator: Any) -> bool:
+    """Whether its members each stand for themselves: forests, bagging, voting. Those of boosting correct each other."""
+    from sklearn.ensemble import BaggingClassifier, VotingClassifier
 
-    Boosting is no committee: its members correct each other, none stands for itself. A member that has no
-    probabilities votes with 1 for its class.
+    return _is_forest(estimator) or isinstance(estimator, BaggingClassifier | VotingClassifier)
+
+
+def votes(ensemble: Any, rows: Matrix) -> Floats:
+    """Probabilities (members, n, classes), float32, of a fitted committee.
+
+    A member that has no probabilities votes with 1 for its class.
     """
     found = _members(ensemble)
-    if found is None:
-        return None
     # Trees work in float32; converting here saves a conversion per tree.
     rows = rows.astype(np.float32) if _is_forest(ensemble) else rows
     out = np.zeros((len(found), rows.shape[0], len(ensemble.classes_)), dtype=np.float32)
@@ -29,17 +33,14 @@ def votes(ensemble: Any, rows: Matrix) -> Floats | None:
     return out
 
 
-def _members(ensemble: Any) -> list[tuple[Any, Ints | None]] | None:
+def _members(ensemble: Any) -> list[tuple[Any, Ints | None]]:
     """Fitted members and the feature columns each sees; their classes are positions in the ensemble's classes."""
-    from sklearn.ensemble import BaggingClassifier, VotingClassifier
-
-    if _is_forest(ensemble) or isinstance(ensemble, VotingClassifier):
+    subsets = getattr(ensemble, "estimators_features_", None)
+    if subsets is None:
         return [(member, None) for member in ensemble.estimators_]
-    if isinstance(ensemble, BaggingClassifier):
-        every = np.arange(ensemble.n_features_in_)
-        pairs = zip(ensemble.estimators_, ensemble.estimators_features_, strict=True)
-        return [(member, None if np.array_equal(columns, every) else columns) for member, columns in pairs]
-    return None
+    every = np.arange(ensemble.n_features_in_)
+    pairs = zip(ensemble.estimators_, subsets, strict=True)
+    return [(member, None if np.array_equal(columns, every) else columns) for member, columns in pairs]
 
 
 def _is_forest(ensemble: Any) -> bool:

@@ -77,7 +77,7 @@ def dense32(features: Matrix) -> Floats:
 def blocks(features: Matrix, *, width: int | None = None) -> Iterator[tuple[int, int]]:
     """Bounds (start, stop) of blocks of rows that, dense, stay below 64 MiB of float64 at `width` numbers a row."""
     count = features.shape[0]
-    step = max(1, min(65_536, _BLOCK_BYTES // (8 * max(width or features.shape[1], 1))))
+    step = max(1, min(65_536, _BLOCK_BYTES // (8 * max(features.shape[1] if width is None else width, 1))))
     for start in range(0, count, step):
         yield start, min(start + step, count)
 

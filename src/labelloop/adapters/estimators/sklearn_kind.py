@@ -1,12 +1,14 @@
 """The model kind `sklearn`: fits one classifier of scikit-learn and serves its probabilities."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+from scipy.sparse import issparse
 
 from labelloop.adapters.estimators import sklearn_specs, skops_files
 from labelloop.adapters.estimators.container import Packed
-from labelloop.adapters.estimators.ensembles import votes
+from labelloop.adapters.estimators.ensembles import is_committee, votes
 from labelloop.adapters.estimators.notes import noted
 from labelloop.adapters.estimators.rows import acceptable, blocks, same_width, trainable
 from labelloop.domain.errors import CannotTrain
@@ -25,9 +27,10 @@ class SklearnClassifier:
         return predict(self.estimator, features)
 
     def committee(self, features: Matrix) -> Floats | None:
-        same_width(features, self.estimator.n_features_in_)
-        with noted(type(self.estimator).__name__):
-            return votes(self.estimator, acceptable(features, sparse=sklearn_specs.takes_sparse(self.estimator)))
+        if not is_committee(self.estimator):
+            return None
+        parts = [votes(self.estimator, rows) for rows in _pieces(self.estimator, features)]
+        return np.concatenate(parts, axis=1)
 
     def packed(self) -> Packed:
         """Taken apart, to be saved."""
@@ -80,15 +83,23 @@ def fitted(path: str, parameters: dict[str, Any], features: Matrix, codes: Ints,
 
 
 def predict(estimator: Any, features: Matrix) -> Floats:
-    """Probabilities (n, classes) of a fitted estimator, block by block where it needs dense rows.
+    """Probabilities (n, classes) of a fitted estimator.
 
     Raises:
         InvalidFeatures: another number of columns than it was fitted on.
     """
+    parts = [np.zeros((0, len(estimator.classes_)))]
+    parts += [estimator.predict_proba(rows) for rows in _pieces(estimator, features) if rows.shape[0]]
+    return np.concatenate(parts)
+
+
+def _pieces(estimator: Any, features: Matrix) -> Iterator[Matrix]:
+    """The rows as the estimator takes them, in blocks of bounded size (one empty block where there are none)."""
     same_width(features, estimator.n_features_in_)
     sparse = sklearn_specs.takes_sparse(estimator)
-    parts = [np.zeros((0, len(estimator.classes_)))]
+    stored = features.shape[1]
+    if sparse and issparse(features):
+        stored = 2 * features.nnz // max(features.shape[0], 1)
     with noted(type(estimator).__name__):
-        for start, stop in blocks(features):
-            parts.append(estimator.predict_proba(acceptable(features[start:stop], sparse=sparse)))
-    return np.concatenate(parts)
+        for start, stop in blocks(features, width=stored) if features.shape[0] else [(0, 0)]:
+            yield acceptable(features[start:stop], sparse=sparse)
