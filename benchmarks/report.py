@@ -55,7 +55,7 @@ def show(title: str, rows: Sequence[Mapping[str, Any]]) -> None:
     for row in rows:
         table.add_row(*(_cell(row.get(column)) for column in columns))
     console = Console()
-    console.width = max(console.width, 120)  # a pipe has no width, and folded numbers cannot be read
+    console.width = max(console.width, 150)  # a pipe has no width, and folded numbers cannot be read
     console.print(table)
 
 
