@@ -31,11 +31,18 @@ def settings() -> "Settings":
 
 @contextmanager
 def opened(chosen: "Settings | None" = None) -> Iterator["Ports"]:
-    """The ports, closed at the end."""
-    from labelloop import wiring
+    """The ports, closed at the end. Warnings go to standard error: standard output is for what was asked."""
+    from labelloop import telemetry, wiring
 
-    ports = wiring.build(chosen or settings())
+    chosen = chosen or settings()
+    telemetry.configure(log_format=chosen.log_format, level=_quiet(chosen.log_level))
+    ports = wiring.build(chosen)
     try:
         yield ports
     finally:
         wiring.close(ports)
+
+
+def _quiet(level: str) -> str:
+    """A command tells its result; of the log it shows warnings and worse, unless all was asked for."""
+    return "warning" if level == "info" else level

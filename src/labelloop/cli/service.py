@@ -49,12 +49,11 @@ def worker(kind: Annotated[Kind, typer.Argument(help="Which kind.")]) -> None:
 
 def up(*, sampler: Count = 1, trainer: Count = 1, steward: Count = 1) -> None:
     """Run everything: Redis (unless LABELLOOP_REDIS_URL), API, page and workers. Ctrl-C stops; twice kills."""
-    from labelloop import telemetry
     from labelloop.supervisor import Counts, House
 
     chosen = settings()
-    telemetry.configure(log_format=chosen.log_format, level=chosen.log_level)
-    House(chosen, Counts(sampler=sampler, trainer=trainer, steward=steward), _own_keys).run(_announce)
+    house = House(chosen, Counts(sampler=sampler, trainer=trainer, steward=steward), _prepared)
+    house.run(_announce)
 
 
 def doctor(*, as_json: AsJson = False) -> None:
@@ -99,6 +98,15 @@ def version() -> None:
     from importlib.metadata import version as installed
 
     console.line_of(installed("labelloop"))
+
+
+def _prepared(chosen: "Settings") -> "OwnKeys":
+    """Migrate the store, see that the owner has keys, then log as a service does."""
+    from labelloop import telemetry
+
+    keys = _own_keys(chosen)
+    telemetry.configure(log_format=chosen.log_format, level=chosen.log_level)
+    return keys
 
 
 def _own_keys(chosen: "Settings") -> "OwnKeys":

@@ -1,0 +1,228 @@
+"""The command line as a person, a script and a scheduler meet it."""
+
+import csv
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from terminal import Command, label
+
+from labelloop.domain.types import ModelNumber
+from labelloop.ports import Ports
+
+
+def _answer(cli: Command, tmp_path: Path, answers: list[dict[str, str]], name: str = "anna") -> None:
+    (tmp_path / "answers.json").write_text(json.dumps(answers))
+    said = cli("annotate", "mail", tmp_path / "answers.json", "--as", name, "--json")
+    assert {one["outcome"] for one in said.json["annotations"]} == {"accepted"}
+
+
+def test_every_command_has_help(cli: Command) -> None:
+    """--help of every command and group says what it does and leaves with 0."""
+    said = cli("--help")
+    names = [
+        line.split()[0]
+        for line in said.out.partition("Commands:")[2].splitlines()
+        if line.startswith("  ") and line[2] != " "
+    ]
+    assert {
+        "serve",
+        "worker",
+        "up",
+        "project",
+        "ingest",
+        "lease",
+        "annotate",
+        "retrain",
+        "promote",
+        "models",
+        "export",
+        "simulate",
+        "key",
+        "doctor",
+        "demo",
+        "version",
+    } <= set(names)
+    for name in names:
+        assert cli(name, "--help").code == 0
+        assert len(cli(name, "--help").out.splitlines()) > 3
+
+
+def test_help_loads_nothing_heavy() -> None:
+    """`labelloop --help` imports neither numpy nor the store, so it answers at once."""
+    code = (
+        "import sys; from labelloop.cli.app import run; run(['--help']); "
+        "print(sorted({'numpy', 'sqlalchemy', 'sklearn', 'fastapi', 'pydantic', 'redis'} & set(sys.modules)))"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert out.strip().endswith("[]")
+
+
+def test_an_unknown_project_is_one_sentence_and_code_2(cli: Command) -> None:
+    """The error names the remedy, on standard error, without a traceback."""
+    said = cli("lease", "nowhere")
+    assert (said.code, said.out) == (2, "")
+    assert said.err.startswith("Error: There is no project 'nowhere'.")
+    assert "labelloop project create" in said.err
+    assert "Traceback" not in said.err
+
+
+def test_a_project_file_with_a_typo_is_explained(cli: Command, tmp_path: Path) -> None:
+    """An unknown key is answered with the known ones."""
+    (tmp_path / "p.toml").write_text('name = "p"\nlables = 1\n')
+    said = cli("project", "create", tmp_path / "p.toml")
+    assert said.code == 2
+    assert "lables" in said.err
+    assert "labels" in said.err
+
+
+def test_a_wrong_variable_is_named(cli: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A setting that cannot be read is named as the variable the user set."""
+    monkeypatch.setenv("LABELLOOP_PORT", "many")
+    said = cli("project", "list")
+    assert said.code == 2
+    assert "LABELLOOP_PORT" in said.err
+
+
+def test_a_project_is_created_listed_and_shown(cli: Command, mail: str) -> None:
+    """What was created is there, with its counts; JSON and text say the same."""
+    assert [row["name"] for row in cli("project", "list", "--json").json] == [mail]
+    shown = cli("project", "show", mail, "--json").json
+    assert shown["items"]["counts"]["ingested"] == 40
+    assert "40" in cli("project", "show", mail).out
+    assert cli("project", "schema").json["properties"]["labels"]
+
+
+def test_ingest_reports_bad_lines_and_takes_the_rest(cli: Command, mail: str, tmp_path: Path) -> None:
+    """A bad line is reported with its number; the same file again changes nothing."""
+    (tmp_path / "more.jsonl").write_text(
+        '{"key": "a", "data": {"text": "x"}}\nnot json\n{"key": "b", "data": {"text": "y"}}\n'
+    )
+    report = cli("ingest", mail, tmp_path / "more.jsonl", "--json").json
+    assert (report["received"], report["added"], [bad["line"] for bad in report["invalid"]]) == (3, 2, [2])
+    again = cli("ingest", mail, tmp_path / "more.jsonl")
+    assert "0 added, 2 duplicates, 1 invalid" in again.out
+    assert "line 2" in again.err
+
+
+def test_labels_can_be_left_behind(cli: Command, mail: str, tmp_path: Path, ports: Ports) -> None:
+    """A labeled table becomes an unlabeled pool with --without-labels, and the label is not in the data."""
+    (tmp_path / "t.csv").write_text("id,text,y\n1,cheap watches,spam\n2,lunch at noon,ham\n")
+    columns = ("--label", "y", "--key", "id", "--json")
+    assert cli("ingest", mail, tmp_path / "t.csv", *columns, "--without-labels").json["added"] == 2
+    item = ports.pool.find(mail, "1")
+    assert item is not None
+    assert (item.label, item.state, dict(item.data)) == (None, "pooled", {"text": "cheap watches"})
+    (tmp_path / "u.csv").write_text("id,text,y\n3,free money,spam\n")
+    assert cli("ingest", mail, tmp_path / "u.csv", *columns).json["added"] == 1
+    known = ports.pool.find(mail, "3")
+    assert known is not None
+    assert (known.label, known.state) == ("spam", "resolved")
+
+
+def test_lease_annotate_and_replay(cli: Command, mail: str, tmp_path: Path) -> None:
+    """Leases go out as JSON, answers come back as JSON; the same key counts once; a wrong label is rejected."""
+    answers = label(cli, 3)
+    answers[2]["label"] = "eggs"
+    (tmp_path / "a.json").write_text(json.dumps(answers))
+    first = cli("annotate", mail, tmp_path / "a.json", "--as", "anna", "--key", "k1", "--json").json
+    assert [one["outcome"] for one in first["annotations"]] == ["accepted", "accepted", "rejected"]
+    assert "spam, ham" in first["annotations"][2]["reason"]
+    again = cli("annotate", mail, tmp_path / "a.json", "--as", "anna", "--key", "k1", "--json").json
+    assert again["replayed"]
+    assert again["annotations"] == first["annotations"]
+
+
+def test_retrain_without_labels_leaves_with_4(cli: Command, mail: str, worker: None) -> None:
+    """No model can come of no labels: exit code 4, and the reason."""
+    said = cli("retrain", mail, "--wait", "--timeout", 30)
+    assert said.code == 4, said
+
+
+def test_retrain_without_a_worker_leaves_with_5(cli: Command, mail: str) -> None:
+    """Not ended in time: exit code 5; the job goes on."""
+    said = cli("retrain", mail, "--wait", "--timeout", 0.5, "--json")
+    assert (said.code, said.json["state"]) == (5, "due")
+
+
+def test_retrain_promotes_exports_and_rolls_back(
+    cli: Command, mail: str, worker: None, tmp_path: Path, ports: Ports
+) -> None:
+    """A training on labels promotes with exit code 0; models, export and a rollback by hand follow."""
+    _answer(cli, tmp_path, label(cli, 16))
+    said = cli("retrain", mail, "--wait", "--timeout", 30, "--key", "nightly", "--json")
+    assert (said.code, said.json["model"]["state"]) == (0, "champion"), said
+    again = cli("retrain", mail, "--wait", "--timeout", 30, "--key", "nightly", "--json")
+    assert again.json["job"] == said.json["job"]
+    first = said.json["model"]["number"]
+    assert cli("retrain", mail, "--wait", "--timeout", 30).code in (0, 3)
+    assert next(row["number"] for row in cli("models", mail, "--json").json) == first
+    assert cli("promote", mail, first).code == 0
+    assert ports.projects.row(mail).champion == ModelNumber(first)
+    assert cli("promote", mail, 99).code == 2
+    rows = [json.loads(line) for line in cli("export", mail).out.splitlines()]
+    assert len(rows) == 16
+    assert {row["label"] for row in rows} == {"spam", "ham"}
+    cli("export", mail, "--format", "csv", "-o", tmp_path / "labels.csv")
+    assert len(list(csv.DictReader(io.StringIO((tmp_path / "labels.csv").read_text())))) == 16
+
+
+def test_export_to_parquet_has_types(cli: Command, mail: str, tmp_path: Path, worker: None) -> None:
+    """Parquet keeps numbers as numbers and nested values as JSON."""
+    parquet = pytest.importorskip("pyarrow.parquet")
+    _answer(cli, tmp_path, label(cli, 5))
+    cli("retrain", mail, "--wait", "--timeout", 30)
+    assert cli("export", mail, "--format", "parquet", "-o", tmp_path / "labels.parquet").code == 0
+    found = parquet.read_table(tmp_path / "labels.parquet").to_pylist()
+    assert len(found) == 5
+    assert isinstance(found[0]["item"], int)
+    assert json.loads(found[0]["data"])["text"]
+
+
+def test_an_unknown_export_format_lists_the_known(cli: Command, mail: str) -> None:
+    """The error names the formats there are."""
+    said = cli("export", mail, "--format", "xml")
+    assert said.code == 2
+    assert "jsonl, csv, parquet" in said.err
+
+
+def test_a_key_is_made_once_and_revoked(cli: Command, mail: str, ports: Ports) -> None:
+    """The key is printed bare, only its hash is kept, and a revoked one is unknown."""
+    made = cli("key", "create", "--subject", "anna", "--role", "reviewer", "--project", mail)
+    key = made.out.strip()
+    assert key.startswith("ll_")
+    assert cli("key", "revoke", key).code == 0
+    assert cli("key", "revoke", key).code == 2
+    assert cli("key", "create", "--subject", "x", "--project", "nowhere").code == 2
+
+
+def test_doctor_finds_the_store_and_missing_workers(cli: Command, mail: str) -> None:
+    """Every check has a level; missing workers are a warning with what to do."""
+    said = cli("doctor", "--json")
+    findings = {one["check"]: one for one in said.json}
+    assert said.code == 0, said.out
+    assert findings["database"]["level"] == "ok"
+    assert findings["redis"]["level"] == "ok"
+    assert findings["worker trainer"]["level"] == "warn"
+    assert "labelloop up" in findings["worker trainer"]["remedy"]
+    assert findings[f"queue of {mail}"]["level"] == "ok"
+
+
+def test_doctor_fails_on_a_readable_secret(cli: Command, mail: str, home: Path) -> None:
+    """A secret that others can read fails the check, and the remedy is a command."""
+    cli("key", "create", "--subject", "anna")
+    (home / "secret").chmod(0o644)
+    said = cli("doctor")
+    assert said.code == 1
+    assert "chmod 600" in said.out
+
+
+def test_doctor_warns_of_unknown_variables(cli: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A misspelt variable would silently do nothing; doctor names it."""
+    monkeypatch.setenv("LABELLOOP_REDIS", "redis://nowhere")
+    findings = {one["check"]: one for one in cli("doctor", "--json").json}
+    assert findings["settings"]["level"] == "warn"
+    assert "LABELLOOP_REDIS" in findings["settings"]["detail"]
