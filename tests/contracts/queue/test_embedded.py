@@ -124,7 +124,7 @@ def test_it_survives_a_kill(home):
 
 def test_it_stops_a_server_that_does_not_listen(home, monkeypatch):
     """A server that ignores the request to end is killed."""
-    monkeypatch.setattr("labelloop.adapters.redis.embedded.STOP_SECONDS", 0.3)
+    monkeypatch.setattr("labelloop.adapters.redis.folder.STOP_SECONDS", 0.3)
     server = EmbeddedRedis(home)
     server.start()
     process = psutil.Process(pid_of(server))
@@ -170,6 +170,13 @@ def test_a_deep_home_gets_a_short_socket(tmp_path, redis_server):
         assert server.address == first
         assert server.running()
     Path(first.removeprefix("unix://")).parent.rmdir()
+
+
+@pytest.mark.parametrize("name", ["my labels", "50%20off", "a#b?c", 'quo"te'])
+def test_any_folder_will_do(tmp_path, redis_server, name):
+    """Blanks, quotes and signs that mean something in a URL are no obstacle."""
+    with EmbeddedRedis(tmp_path / name) as server:
+        assert RedisQueue(connect(server.address)).ping()
 
 
 def test_without_a_program_it_says_what_to_install(tmp_path, monkeypatch):
