@@ -235,14 +235,15 @@ def test_bad_lines_are_named_and_the_rest_goes_in(ports):
         {"key": "b", "data": {"z": 1.0}},
         {"key": "c", "data": {"x": float("inf")}},
         {"key": "d", "data": {"x": [1.0, [float("nan")]]}},
+        {"key": "n", "data": {"x": "a\0b"}},
         {"key": "e", "data": {}},
         {"key": "f", "data": {"x": 1.0}, "lable": "c0"},
         7,
     ]
     report = ingest(ports, "plane", good + [read(one, at) for at, one in enumerate(raw, start=3)])
-    assert (report.received, report.added, report.duplicates) == (10, 2, 0)
-    assert [bad.line for bad in report.invalid] == list(range(3, 11))
-    words = ["not a class", "`key`", "no field 'x'", "infinity", "NaN", "at least one field", "lable", "object"]
+    assert (report.received, report.added, report.duplicates) == (11, 2, 0)
+    assert [bad.line for bad in report.invalid] == list(range(3, 12))
+    words = ["not a class", "`key`", "no field 'x'", "infinity", "NaN", "NUL", "at least one field", "lable", "object"]
     assert all(word in bad.error for word, bad in zip(words, report.invalid, strict=True))
 
 
