@@ -28,7 +28,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """Note what was skipped, for the end. Data sets are no package: where there are none, nothing could install them."""
+    """Note what was skipped, for the end; data sets are no package, so where there are none it is no hole."""
     no_data = "LABELLOOP_DATA" in str(report.longrepr) and "LABELLOOP_DATA" not in os.environ
     if report.skipped and not hasattr(report, "wasxfail") and not no_data:
         SKIPPED.append(report.nodeid)

@@ -154,7 +154,10 @@ class Ledger(Protocol):
         """Mark leases whose time is over as expired, so that their slots are free. Returns how many."""
 
     def slots(self, name: str, numbers: Sequence[ItemNumber] | None = None) -> list[SlotState]:
-        """State of open (POOLED) items that have any assignment, or of the given ones: what Redis is rebuilt from."""
+        """State of open (POOLED) items that have any assignment: what Redis is rebuilt from.
+
+        With `numbers`: of those items, whatever their state; one that is no longer open needs 0 votes.
+        """
 
     def history(self, name: str, item: ItemNumber) -> Mapping[str, Json]:
         """Every dispatch, annotation and consensus of one item: {"dispatches", "annotations", "consensus"} lists."""

@@ -276,3 +276,13 @@ def test_history_says_why_an_item_was_served(ports):
     assert dispatch["lane"] == one.lane
     assert told["annotations"][0]["label"] == "c1"
     assert told["consensus"][0]["label"] == "c1"
+
+
+def test_a_redis_that_outlived_its_database_is_forgotten(ports):
+    """An order of another life, with a higher number than SQL knows, is never served."""
+    start(ports, count=20)
+    ports.queue.load("plane", 99, {}, [], {Lane.INFORMATIVE: 1.0})
+    assert pull(ports, ANNA, 1) == []
+    tend(ports, "plane")
+    assert ports.queue_health.serving("plane") == ports.rounds.serving("plane").number
+    assert len(pull(ports, ANNA, 20)) == 20

@@ -78,10 +78,14 @@ def _give_up(ports: Ports, job: Job, now: datetime) -> None:
 
 def _rebuild(ports: Ports, project: Project) -> bool:
     """Load the serving round again where Redis serves another one, or nothing."""
-    serving = ports.rounds.serving(project.name)
-    if serving is None or ports.queue_health.serving(project.name) == serving.number:
+    serving, loaded = ports.rounds.serving(project.name), ports.queue_health.serving(project.name)
+    if loaded == (serving.number if serving else None):
         return False
-    serve(ports, project, serving)
+    if loaded is not None and (serving is None or loaded > serving.number):
+        # Redis outlived the database, or swapped in a round that was never kept: nothing of it is true.
+        ports.queue_health.forget(project.name)
+    if serving is not None:
+        serve(ports, project, serving)
     return True
 
 
