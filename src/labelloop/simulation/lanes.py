@@ -1,4 +1,8 @@
-"""Hands out a round lane by lane, as the queue does for annotators: by shares, and a dry lane gives its share away."""
+"""Hands out a round lane by lane as the queue does for annotators: smooth weighted round robin over the shares.
+
+Every lane that is not dry earns its share, the richest serves and pays for the turn; what a lane is owed is kept from
+batch to batch, so that a small share is served in small batches, too.
+"""
 
 from collections.abc import Mapping
 
@@ -6,17 +10,25 @@ from labelloop.domain.states import Lane
 from labelloop.maths.arrays import Ints
 
 
-def hand_out(lanes: Mapping[Lane, Ints], shares: Mapping[Lane, float], count: int) -> list[int]:
-    """Up to `count` item numbers: each comes from the lane that is furthest behind its share; none comes twice."""
-    order = {lane: iter(numbers.tolist()) for lane, numbers in lanes.items() if shares.get(lane, 0) > 0}
-    given = dict.fromkeys(order, 0)
-    taken: dict[int, None] = {}
-    while order and len(taken) < count:
-        behind = max(order, key=lambda lane: shares[lane] * (len(taken) + 1) - given[lane])
-        number = next((number for number in order[behind] if number not in taken), None)
-        if number is None:
-            del order[behind]
-            continue
-        given[behind] += 1
-        taken[number] = None
-    return list(taken)
+class Turns:
+    """Whose turn it is, over the batches of one replay."""
+
+    def __init__(self, shares: Mapping[Lane, float]) -> None:
+        self._shares = {lane: share for lane, share in shares.items() if share > 0}
+        self._credit = dict.fromkeys(self._shares, 0.0)
+
+    def hand_out(self, lanes: Mapping[Lane, Ints], count: int) -> list[int]:
+        """Up to `count` item numbers, in each lane's order, none twice; a lane that runs dry gives its share away."""
+        order = {lane: iter(lanes[lane].tolist()) for lane in self._shares if lane in lanes}
+        taken: dict[int, None] = {}
+        while order and len(taken) < count:
+            richest = max(order, key=lambda lane: self._credit[lane] + self._shares[lane])
+            number = next((number for number in order[richest] if number not in taken), None)
+            if number is None:
+                del order[richest]
+                continue
+            taken[number] = None
+            for lane in order:
+                self._credit[lane] += self._shares[lane]
+            self._credit[richest] -= sum(self._shares[lane] for lane in order)
+        return list(taken)

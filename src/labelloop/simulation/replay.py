@@ -20,7 +20,7 @@ from labelloop.ports import Estimators
 from labelloop.projects import Project
 from labelloop.simulation.arms import arm
 from labelloop.simulation.data import Data
-from labelloop.simulation.lanes import hand_out
+from labelloop.simulation.lanes import Turns
 from labelloop.simulation.results import Curve
 from labelloop.simulation.score import scorer
 from labelloop.strategies import Evidence, Need, Strategy
@@ -122,6 +122,7 @@ class _Asking:
         self._rng, self._answers, self._seeds = (
             np.random.default_rng(part) for part in np.random.SeedSequence([project.seed, seed]).spawn(3)
         )
+        self._turns = Turns(project.lanes.shares())
         self._classes = len(schema.of(project).classes)
         self._open = np.ones(len(data.codes), dtype=bool)
         self._open[never] = False
@@ -147,7 +148,7 @@ class _Asking:
         )
         lanes = compose(self._project, view, source, self._rng, cold=self._model is None)
         order = {lane: ranked.numbers for lane, ranked in lanes.items()}
-        handed = hand_out(order, self._project.lanes.shares(), count)
+        handed = self._turns.hand_out(order, count)
         for number in handed:
             self._open[number] = False
             self.asked.append(number)
