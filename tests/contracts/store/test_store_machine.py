@@ -4,11 +4,12 @@ import shutil
 import tempfile
 from collections import Counter
 from datetime import timedelta
+from functools import cache
 from pathlib import Path
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from store_desk import MINUTE, NAME, Desk, new_item, rows, true_to_the_rows
 
 from labelloop.adapters.sql import tables
@@ -16,9 +17,18 @@ from labelloop.adapters.sql.store import open_store
 from labelloop.domain.states import ItemState, LabelSource, Lane, Outcome, Role
 from labelloop.domain.types import Lease, Verdict
 
-PEOPLE = st.sampled_from(["ann", "bob", "cid", "rex"])
-ITEMS = st.lists(st.integers(0, 7), max_size=5)
+PEOPLE = st.sampled_from(["ann", "bob", "rex"])
+ITEMS = st.lists(st.integers(0, 2), min_size=1, max_size=3)
+WAITS = st.sampled_from([0, 0, 20, 61])
 CAP = 3
+
+
+@cache
+def _migrated() -> Path:
+    """A database with our tables, made once: opening a copy is quicker than making another."""
+    path = Path(tempfile.mkdtemp()) / "x.db"
+    open_store(f"sqlite:///{path}").close()
+    return path
 
 
 class Dispatch(RuleBasedStateMachine):
@@ -27,6 +37,7 @@ class Dispatch(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.folder = Path(tempfile.mkdtemp())
+        shutil.copy(_migrated(), self.folder / "x.db")
         self.desk = Desk(open_store(f"sqlite:///{self.folder / 'x.db'}"), "")
         self.leases: list[tuple[str, Lease]] = []
         self.counted = 0
@@ -34,61 +45,54 @@ class Dispatch(RuleBasedStateMachine):
     @initialize(needed=st.integers(1, 2))
     def begin(self, needed: int) -> None:
         """A small pool."""
-        self.desk.fill(6, needed=needed, cap=CAP)
+        self.desk.fill(3, needed=needed, cap=CAP)
 
-    @rule(start=st.integers(0, 12), labeled=st.booleans())
-    def ingest(self, start: int, labeled: bool) -> None:
-        """Items come, some known, some with a label."""
-        more = {"label": "a"} if labeled else {}
-        self.desk.store.pool.add(NAME, [new_item(n, **more) for n in range(start, start + 2)], self.desk.now)
-
-    @rule(items=st.lists(st.integers(0, 5), unique=True, max_size=4), needed=st.integers(1, 2))
-    def plan(self, items: list[int], needed: int) -> None:
-        """A new round."""
-        self.desk.plan(*items, needed=needed)
-
-    @rule(who=PEOPLE, items=ITEMS, review=st.booleans(), budget=st.none() | st.integers(0, 12))
-    def grant(self, who: str, items: list[int], review: bool, budget: int | None) -> None:
-        """Whatever Redis proposes, stale or not."""
-        lane = Lane.REVIEW if review else Lane.INFORMATIVE
+    @rule(who=PEOPLE, items=ITEMS, stale=st.booleans(), wait=WAITS, budget=st.sampled_from([None, None, 5]))
+    def take(self, who: str, items: list[int], stale: bool, wait: int, budget: int | None) -> None:
+        """After a while somebody wants work; Redis may propose what is no longer true."""
+        self.desk.pass_time(timedelta(seconds=wait))
+        disputed = self.desk.store.verdicts.disputed(NAME)
+        lane = Lane.REVIEW if bool(set(items) & set(disputed)) != stale else Lane.INFORMATIVE
         granted = self.desk.grant(who, *items, lane=lane, most=4, budget=budget)
         self.leases += [(who, lease) for lease in granted]
         assert len(self.desk.store.ledger.held(NAME, who, self.desk.now)) <= 4
 
-    @rule(data=st.data(), label=st.sampled_from("ab"), who=PEOPLE)
-    def submit(self, data: st.DataObject, label: str, who: str) -> None:
-        """Answers to any leases ever given, some of somebody else's."""
-        if not self.leases:
-            return
-        chosen = data.draw(st.lists(st.sampled_from(self.leases), max_size=3))
+    @precondition(lambda self: self.leases)
+    @rule(data=st.data(), label=st.sampled_from("ab"), wait=WAITS, thief=st.none() | PEOPLE)
+    def answer(self, data: st.DataObject, label: str, wait: int, thief: str | None) -> None:
+        """Answers to any leases ever given, some of them somebody else's."""
+        self.desk.pass_time(timedelta(seconds=wait))
+        chosen = data.draw(st.lists(st.sampled_from(self.leases), min_size=1, max_size=3))
+        who = thief or chosen[0][0]
         role = Role.REVIEWER if who == "rex" else Role.ANNOTATOR
         outcomes = self.desk.submit(who, *[lease for _, lease in chosen], label=label, role=role)
         for (owner, _), outcome in zip(chosen, outcomes, strict=True):
             assert (outcome.outcome is Outcome.REJECTED) == (owner != who)
         self.counted += sum(outcome.outcome in {Outcome.ACCEPTED, Outcome.LATE} for outcome in outcomes)
 
-    @rule(data=st.data(), skip=st.booleans())
-    def give_back(self, data: st.DataObject, skip: bool) -> None:
-        """Releases and skips, in time or not."""
-        if self.leases:
+    @rule(
+        data=st.data(),
+        what=st.sampled_from(["resolve", "resolve", "skip", "release", "renew", "expire", "plan", "ingest"]),
+    )
+    def tend(self, data: st.DataObject, what: str) -> None:
+        """Everything else that may happen between a lease and its answer."""
+        ledger, now = self.desk.store.ledger, self.desk.now
+        if what == "resolve":
+            self.resolve(limit=data.draw(st.integers(1, 4)))
+        elif what == "expire":
+            ledger.expire(NAME, now)
+        elif what == "plan":
+            self.desk.plan(*data.draw(st.sets(st.integers(0, 2))), needed=data.draw(st.integers(1, 2)))
+        elif what == "ingest":
+            start, more = data.draw(st.integers(2, 9)), data.draw(st.sampled_from([{}, {"label": "a"}]))
+            self.desk.store.pool.add(NAME, [new_item(n, **more) for n in range(start, start + 2)], now)
+        elif self.leases:
             who, lease = data.draw(st.sampled_from(self.leases))
-            self.desk.store.ledger.close(NAME, who, [lease.id], now=self.desk.now, skip=skip)
+            if what == "renew":
+                ledger.renew(NAME, who, [lease.id], now=now, expires_at=now + MINUTE)
+            else:
+                ledger.close(NAME, who, [lease.id], now=now, skip=what == "skip")
 
-    @rule(data=st.data())
-    def renew(self, data: st.DataObject) -> None:
-        """Heartbeats, also of the dead."""
-        if self.leases:
-            who, lease = data.draw(st.sampled_from(self.leases))
-            self.desk.store.ledger.renew(NAME, who, [lease.id], now=self.desk.now, expires_at=self.desk.now + MINUTE)
-
-    @rule(seconds=st.integers(1, 90), steward=st.booleans())
-    def pass_time(self, seconds: int, steward: bool) -> None:
-        """Time passes, with or without the steward looking."""
-        self.desk.pass_time(timedelta(seconds=seconds))
-        if steward:
-            self.desk.store.ledger.expire(NAME, self.desk.now)
-
-    @rule(limit=st.integers(1, 4))
     def resolve(self, limit: int) -> None:
         """Majority; one more vote on a tie; a dispute at the cap; a reviewer decides."""
         verdicts = []
@@ -127,6 +131,8 @@ class Dispatch(RuleBasedStateMachine):
             if one.state in {"leased", "done"} and one.slot < tables.REVIEW_SLOT
         )
         assert all(count <= needed[item] for item, count in held.items())
+        live = {(one.item, one.annotator) for one in rows(store, tables.assignment) if one.state == "leased"}
+        assert not live & {(one.item, one.annotator) for one in answers}
         for state in store.ledger.slots(NAME):
             assert state.done + len(state.live) <= state.needed
 
@@ -137,8 +143,8 @@ class Dispatch(RuleBasedStateMachine):
 
 
 Dispatch.TestCase.settings = settings(
-    max_examples=15,
-    stateful_step_count=25,
+    max_examples=25,
+    stateful_step_count=30,
     deadline=None,
     suppress_health_check=list(HealthCheck),
 )
