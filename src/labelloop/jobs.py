@@ -12,7 +12,7 @@ from typing import Any
 
 import structlog
 
-from labelloop import wiring
+from labelloop import telemetry, wiring
 from labelloop.domain.errors import LabelloopError, Unavailable
 from labelloop.domain.types import Job, JobId
 from labelloop.loop import plan as planning
@@ -62,8 +62,10 @@ def tidy(project: str) -> None:
 
 @cache
 def ports() -> Ports:
-    """The ports of this process, wired once."""
-    return wiring.build(Settings())
+    """The ports of this process, wired once. A process that rq spawned for one job has no log yet."""
+    settings = Settings()
+    telemetry.configure(log_format=settings.log_format, level=settings.log_level)
+    return wiring.build(settings)
 
 
 def _run(job_id: str, attempt: int, work: Callable[[Ports, Job, Beat], Mapping[str, Any]]) -> None:

@@ -56,7 +56,7 @@ def _pids(home: Path) -> dict[str, int]:
 
 @pytest.mark.slow
 def test_the_demo_ends_by_itself_and_everything_holds_though_each_process_is_killed_once(tmp_path: Path) -> None:
-    """kill -9 of trainer, sampler, API, Redis and steward, two seconds apart: no vote is lost, no orphan is left."""
+    """Kill -9 of trainer, sampler, API, Redis and steward, two seconds apart: no vote is lost, no orphan is left."""
     (tmp_path / "few_digits.toml").write_text(PROJECT)
     home, out = tmp_path / "home", tmp_path / "out"
     argv = [sys.executable, "-m", "labelloop.cli", "demo", "--project", str(tmp_path / "few_digits.toml")]

@@ -35,7 +35,8 @@ class Child:
         self._process: subprocess.Popen[bytes] | None = None
         self._started = 0.0
         self._start_at = 0.0
-        self._pause = FIRST_PAUSE
+        self.pause = FIRST_PAUSE
+        """Seconds from the last death to the next start."""
 
     @property
     def pid(self) -> int | None:
@@ -77,9 +78,9 @@ class Child:
         self._process = None
 
     def _note_death(self, code: int, lived: float) -> None:
-        self._pause = FIRST_PAUSE if lived >= SETTLED or self.restarts == 0 else min(self._pause * 2, LONGEST_PAUSE)
+        self.pause = FIRST_PAUSE if lived >= SETTLED or self.restarts == 0 else min(self.pause * 2, LONGEST_PAUSE)
         self.restarts += 1
-        self._start_at = time.monotonic() + self._pause
+        self._start_at = time.monotonic() + self.pause
         self._process = None
         log.error(
             "process.died",
@@ -87,5 +88,5 @@ class Child:
             exit_code=code,
             lived_seconds=round(lived, 1),
             restarts=self.restarts,
-            restart_in_seconds=round(self._pause, 2),
+            restart_in_seconds=round(self.pause, 2),
         )

@@ -3,11 +3,15 @@
 One queue each: an rq worker on several queues takes jobs in a way that loses them when it is killed.
 """
 
+import ctypes
 import logging
+import signal
+import sys
 from typing import Any, TypeVar
 
 from redis import Redis
-from rq import SimpleWorker, SpawnWorker
+from rq import Queue, SimpleWorker, SpawnWorker
+from rq.job import Job
 from rq.serializers import JSONSerializer
 from rq.worker import BaseWorker
 
@@ -22,6 +26,19 @@ MAINTENANCE_SECONDS = 5
 MONITORING_SECONDS = 5
 
 
+PR_SET_PDEATHSIG = 1
+
+
+class TiedWorker(SpawnWorker):
+    """Its job's process ends with it, also when it is killed: nobody trains on for a service that is gone."""
+
+    def main_work_horse(self, job: Job, queue: Queue) -> None:
+        """Run in the job's process: ask the kernel first to end it with the thread that spawned it (Linux)."""
+        if sys.platform == "linux":
+            ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        super().main_work_horse(job, queue)
+
+
 def sampler_worker(connection: Redis, **options: Any) -> SimpleWorker:
     """Plans in its own process, so that the model stays warm."""
     return _worker(SimpleWorker, SAMPLER, connection, options)
@@ -29,7 +46,7 @@ def sampler_worker(connection: Redis, **options: Any) -> SimpleWorker:
 
 def trainer_worker(connection: Redis, **options: Any) -> SpawnWorker:
     """Trains in a new process each, because CUDA does not survive a fork."""
-    return _worker(SpawnWorker, TRAINER, connection, options)
+    return _worker(TiedWorker, TRAINER, connection, options)
 
 
 def steward_worker(connection: Redis, **options: Any) -> SimpleWorker:
