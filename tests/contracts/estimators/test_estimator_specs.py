@@ -156,6 +156,8 @@ def test_dropout_passes_need_dropout(estimators):
     """Options that contradict each other are found at creation."""
     with pytest.raises(InvalidProject, match="no committee"):
         estimators.check(TorchMlp(passes=1))
+    with pytest.raises(InvalidProject, match="no hidden layer"):
+        estimators.check(TorchMlp(passes=5, hidden=()))
     with pytest.raises(InvalidProject, match=r"model\.dropout is 0"):
         estimators.check(TorchMlp(passes=5, dropout=0))
 

@@ -86,17 +86,30 @@ class TorchClassifier:
         for start, stop in blocks(features, width=self._inputs * _widening(self.spec)):
             rows = tensor(features[start:stop], device)
             logits = [
-                _pass(net, rows, None if not self.spec.passes else seeds(self.seed, member, 3, number))
-                for member, net in enumerate(self.networks)
-                for number in range(max(1, self.spec.passes))
+                voice for member, net in enumerate(self.networks) for voice in self._speak(member, net, net.stem(rows))
             ]
             yield start, stop, torch.stack(logits).double().softmax(dim=2)
+
+    def _speak(self, member: int, net: Network, units: torch.Tensor) -> Iterator[torch.Tensor]:
+        """Logits of one network, or of its passes with dropout on.
+
+        Masks are drawn on the CPU, so that they are the same on every device.
+        """
+        if not self.spec.passes:
+            yield net.head(units)
+        for number in range(self.spec.passes):
+            with dropping(net, torch.Generator().manual_seed(seeds(self.seed, member, 3, number)), shared=True):
+                yield net.head(units)
 
 
 def check(spec: Spec) -> None:
     """Raises InvalidProject for options that contradict each other."""
     if spec.passes == 1:
         raise InvalidProject("model.passes is 1, which is no committee. Give 0, or 10 or more.")
+    if spec.passes and isinstance(spec, TorchMlp) and not spec.hidden:
+        raise InvalidProject(
+            "model.passes asks for dropout, but the network has no hidden layer. Give model.hidden one."
+        )
     if spec.passes and not spec.dropout:
         raise InvalidProject("model.passes asks for dropout at prediction, but model.dropout is 0. Set it, to 0.2 say.")
 
@@ -138,16 +151,6 @@ def restore(packed: Packed) -> TorchClassifier:
         networks.append(net.to(device))
     classes = np.asarray(packed.classes, dtype=np.int64)
     return TorchClassifier(spec, networks, classes=classes, shape=shape, seed=facts["seed"])
-
-
-def _pass(net: Network, rows: torch.Tensor, seed: int | None) -> torch.Tensor:
-    """Logits; with a seed, dropout is on. Masks are drawn on the CPU, so that they are the same on every device."""
-    if seed is None:
-        out: torch.Tensor = net(rows)
-        return out
-    with dropping(net, torch.Generator().manual_seed(seed), shared=True):
-        dropped: torch.Tensor = net(rows)
-    return dropped
 
 
 def _device(spec: Spec) -> torch.device:

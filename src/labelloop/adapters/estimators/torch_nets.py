@@ -31,8 +31,22 @@ class Network(nn.Module):
 
     def forward(self, rows: Tensor) -> Tensor:
         """Logits of these rows."""
-        out: Tensor = self.layers((rows - self.mean) / self.scale)
+        return self.head(self.stem(rows))
+
+    def stem(self, rows: Tensor) -> Tensor:
+        """What the layers before the first dropout make of the rows: the same in every pass, and most of the work."""
+        out: Tensor = self.layers[: self._fork]((rows - self.mean) / self.scale)
         return out
+
+    def head(self, units: Tensor) -> Tensor:
+        """Logits of what `stem` gave."""
+        out: Tensor = self.layers[self._fork :](units)
+        return out
+
+    @property
+    def _fork(self) -> int:
+        places = [place for place, layer in enumerate(self.layers) if isinstance(layer, Dropout)]
+        return places[0] if places else len(self.layers)
 
 
 class Dropout(nn.Module):
