@@ -404,6 +404,13 @@ class Classifier(Protocol):
 class Estimators(Protocol):
     """Fits, saves and loads classifiers of every model kind."""
 
+    def check(self, spec: ModelSpec) -> None:
+        """Look at a model section without data.
+
+        Raises:
+            InvalidProject: an estimator that is not allowed, unknown parameters, or an extra that is not installed.
+        """
+
     def fit(
         self, spec: ModelSpec, features: Matrix, codes: Ints, *, shape: tuple[int, ...] | None, seed: int
     ) -> Classifier:

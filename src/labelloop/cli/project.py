@@ -20,10 +20,11 @@ def create(
 ) -> None:
     """Create a project from its file. The same file again is no error."""
     from labelloop import projects
+    from labelloop.loop import create as creating
 
     found = projects.parse(_json(file), origin=str(file)) if file.suffix == ".json" else projects.load(file)
     with opened() as ports:
-        ports.projects.create(found, ports.clock.now())
+        creating.create(ports, found)
     if as_json:
         console.emit(found.model_dump(mode="json"))
     else:

@@ -6,12 +6,13 @@ from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
 from starlette.responses import Response
 
-from labelloop import projects, schema
+from labelloop import projects
 from labelloop.api import answers, bodies
 from labelloop.api.access import Annotator, Engineer, Reviewer, cover
 from labelloop.api.context import Use
 from labelloop.domain.states import ProjectState
 from labelloop.domain.types import Identity
+from labelloop.loop import create as creating
 from labelloop.loop import report
 from labelloop.ports import Ports
 
@@ -22,9 +23,8 @@ router = APIRouter(prefix="/v1/projects", tags=["projects"])
 async def create_project(request: Request, who: Engineer, use: Use) -> Response:
     """Create a project from its file as JSON; the same file again changes nothing."""
     project = projects.parse(await bodies.read_json(request))
-    schema.of(project)  # a labeling configuration that is wrong is refused before it is kept
     cover(who, project.name)
-    await run_in_threadpool(use.ports.projects.create, project, use.ports.clock.now())
+    await run_in_threadpool(creating.create, use.ports, project)
     return answers.reply({"project": project.name}, 201, {"Location": f"/v1/projects/{project.name}"})
 
 

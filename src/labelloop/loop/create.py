@@ -1,0 +1,30 @@
+"""Creating a project: everything in its file that could fail later is tried now, before anybody labels."""
+
+from croniter import croniter
+
+from labelloop import schema, strategies
+from labelloop.domain.errors import InvalidProject
+from labelloop.ports import Ports
+from labelloop.projects import Project
+
+
+def create(ports: Ports, project: Project) -> None:
+    """Keep a project. The same file again changes nothing.
+
+    Raises:
+        InvalidProject: a labeling configuration, estimator, strategy or schedule that cannot work; says why.
+        ProjectExists: another file has this name.
+    """
+    check(ports, project)
+    ports.projects.create(project, ports.clock.now())
+
+
+def check(ports: Ports, project: Project) -> None:
+    """Try what a project file names: its schema, model, strategy and schedule."""
+    if len(schema.of(project).classes) == 1:
+        raise InvalidProject("labels: one class leaves nothing to choose; give <Choices> with two or more <Choice>")
+    ports.estimators.check(project.model)
+    strategies.bind(project.strategy)
+    schedule = project.retrain.schedule
+    if schedule is not None and not croniter.is_valid(schedule):
+        raise InvalidProject(f"retrain.schedule: {schedule!r} is no cron expression, such as `0 2 * * *`")
