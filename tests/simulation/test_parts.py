@@ -139,3 +139,12 @@ def test_one_seed_has_a_price_without_interval():
         project="p", score="accuracy", budget=20, full_data_score=1.0, curves={"margin": [curve(0, [0.5, 1.0])]}
     )
     assert price(simulation, "margin", 0.95) == "19"
+
+
+def test_intervals_promise_nothing_impossible():
+    """Two seeds far apart have a wide interval, and yet no score below 0 or above 1 and no negative price."""
+    curves = [curve(0, [0.1, 0.2, 0.95]), curve(1, [0.96, 0.97, 0.98])]
+    simulation = Simulation(project="p", score="accuracy", budget=30, full_data_score=1.0, curves={"margin": curves})
+    assert all(0 <= score.low <= score.mean <= score.high <= 1 for _, score in simulation.points("margin"))
+    assert simulation.labels_to("margin", 0.95).labels.low == 0
+    assert 0 <= simulation.area("margin").low <= simulation.area("margin").high <= 1

@@ -3,6 +3,7 @@
 Intervals are Student's t over seeds, at 95 %; one seed says nothing about the spread, so its bounds are its value.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -55,18 +56,18 @@ class Simulation:
         """Labels and mean score with its interval over seeds, at every count that all seeds have."""
         at = [dict(zip(curve.labels, curve.scores, strict=True)) for curve in self.curves[strategy]]
         shared = sorted(set.intersection(*(set(scores) for scores in at)))
-        return [(labels, over_seeds([scores[labels] for scores in at])) for labels in shared]
+        return [(labels, _score([scores[labels] for scores in at])) for labels in shared]
 
     def area(self, strategy: str) -> Estimate:
         """Mean score along the curve, from the first batch to the budget."""
-        return over_seeds([curves.area(*_arrays(curve)) for curve in self.curves[strategy]])
+        return _score([curves.area(*_arrays(curve)) for curve in self.curves[strategy]])
 
     def labels_to(self, strategy: str, fraction: float) -> Reached:
         """Labels until the score first reaches `fraction` of the full-data score, by straight lines between batches."""
         target = fraction * self.full_data_score
         prices = [curves.labels_to(*_arrays(curve), target) for curve in self.curves[strategy]]
         paid = [price for price in prices if price is not None]
-        return Reached(labels=over_seeds(paid) if paid else None, reached=len(paid) / len(prices))
+        return Reached(labels=over_seeds(paid, least=0.0) if paid else None, reached=len(paid) / len(prices))
 
     def to_json(self) -> dict[str, Any]:
         """Plain values. `reached` is the share of seeds that got there; the mean is over those, null when none did."""
@@ -94,10 +95,15 @@ def first_at(curve: Curve, score: float) -> int | None:
     return next((labels for labels, got in zip(curve.labels, curve.scores, strict=True) if got >= score), None)
 
 
-def over_seeds(values: Sequence[float]) -> Estimate:
-    """Mean and interval of at least one repeat."""
+def over_seeds(values: Sequence[float], *, least: float = -math.inf, most: float = math.inf) -> Estimate:
+    """Mean and interval of at least one repeat; bounds are cut to what is possible, from `least` to `most`."""
     interval = mean_interval(np.asarray(values, dtype=np.float64))
-    return Estimate(mean=interval.mean, low=interval.low, high=interval.high)
+    return Estimate(mean=interval.mean, low=max(interval.low, least), high=min(interval.high, most))
+
+
+def _score(values: Sequence[float]) -> Estimate:
+    """Over seeds, of a score: all of them lie between 0 and 1."""
+    return over_seeds(values, least=0.0, most=1.0)
 
 
 def _arrays(curve: Curve) -> tuple[Any, Any]:
