@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import event
-from store_desk import MINUTE, NAME, answer, rows, true_to_the_rows
+from sqlalchemy.exc import OperationalError
+from store_desk import MINUTE, NAME, Desk, answer, rows, true_to_the_rows
 
 from labelloop.adapters.sql import tables
 from labelloop.adapters.sql.store import open_store
@@ -142,6 +143,35 @@ def test_nothing_is_acknowledged_when_the_commit_fails(desk):
     event.remove(desk.store.engine, "commit", full)
     assert desk.store.projects.row(NAME).spent == 0
     assert desk.said("ann", lease) == ["accepted"]
+
+
+def test_a_transaction_that_the_database_gave_up_is_not_acknowledged(tmp_path):
+    """On a full disk SQLite rolls back by itself; the commit that follows must not look like a success."""
+    store = open_store(f"sqlite:///{tmp_path / 'x.db'}")
+    desk = Desk(store, "")
+    desk.fill(1)
+    [lease] = desk.grant("ann", 0)
+
+    def give_up(connection, cursor, statement, *_) -> None:
+        if statement.startswith("INSERT INTO annotation"):
+            connection.connection.driver_connection.execute("ROLLBACK")
+            raise OperationalError(statement, {}, Exception("database or disk is full"))
+
+    event.listen(store.engine, "after_cursor_execute", give_up)
+    with pytest.raises(Unavailable, match="Try again"):
+        desk.submit("ann", lease)
+    event.remove(store.engine, "after_cursor_execute", give_up)
+    assert desk.said("ann", lease) == ["accepted"]
+    true_to_the_rows(store)
+    store.close()
+
+
+def test_a_commit_of_nothing_is_no_success(tmp_path):
+    """When the transaction is gone at the end of a write, the writer is told."""
+    store = open_store(f"sqlite:///{tmp_path / 'x.db'}")
+    with pytest.raises(Unavailable, match="gave up"), store.database.write() as connection:
+        connection.connection.driver_connection.execute("ROLLBACK")
+    store.close()
 
 
 def test_a_closed_store_says_so(desk):

@@ -70,6 +70,8 @@ class Database:
             if not self.sqlite:
                 _lock(connection, sorted(set(projects)))
             yield connection
+            if self.sqlite:
+                _still_open(connection)
 
     def group(self, project: int, operation: Callable[[Connection], T]) -> T:
         """Run a short write together with those that wait beside it; returns when the common commit is durable.
@@ -77,7 +79,8 @@ class Database:
         Raises:
             Unavailable: the commit failed; nothing of it was written.
         """
-        return self._group.run(project, operation)
+        with _translated():
+            return self._group.run(project, operation)
 
     def insert(self, table: Table) -> Any:
         """An INSERT of this database's dialect, which knows ON CONFLICT."""
@@ -123,6 +126,13 @@ def _lock(connection: Connection, projects: list[int]) -> None:
     if projects:
         held = select(rows.c.id).where(rows.c.id.in_(projects)).order_by(rows.c.id)
         connection.execute(held.with_for_update(key_share=True))
+
+
+def _still_open(connection: Connection) -> None:
+    """A full disk makes SQLite roll back by itself, and the driver's commit of nothing would then succeed."""
+    driver: Any = connection.connection.driver_connection
+    if not driver.in_transaction:
+        raise Unavailable("The database gave up the transaction; the disk may be full. Make room and try again.")
 
 
 @contextmanager

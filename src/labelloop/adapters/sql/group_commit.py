@@ -13,6 +13,7 @@ from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import OperationalError
 
 from labelloop.domain.errors import LabelloopError, Unavailable
 
@@ -104,6 +105,9 @@ def _attempt(connection: Connection, operation: _Operation) -> None:
     try:
         with connection.begin_nested():
             operation.result = operation.work(connection)
+    except OperationalError:
+        # The server went away or the disk is full: the transaction may be gone, and with it what others wrote.
+        raise
     except Exception as error:
         if connection.invalidated:
             raise
