@@ -13,6 +13,8 @@ import typer
 
 from labelloop.domain.errors import CannotTrain, LabelloopError, Unavailable
 
+WIDE = 160
+"""Columns of a table that goes into a file or a pipe."""
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
 
@@ -90,8 +92,7 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> 
         grid.add_column(column)
     for row in rows:
         grid.add_row(*[Text(shown(cell)) for cell in row])
-    console = Console(highlight=False)
-    console.print(grid, width=None if console.is_terminal else 160)
+    Console(highlight=False, width=None if sys.stdout.isatty() else WIDE).print(grid)
 
 
 def shown(cell: Any) -> str:

@@ -8,6 +8,7 @@ import numpy as np
 
 from labelloop.demo.evidence import Point
 from labelloop.domain.types import Estimate
+from labelloop.maths import curves
 from labelloop.simulation.arms import own_name
 from labelloop.simulation.results import Simulation, over_seeds
 
@@ -24,7 +25,7 @@ class Target:
     """Labels to a score: of the run, of the strategy in simulation, and of random; None where it was not reached."""
 
     score: float
-    live: int | None
+    live: float | None
     strategy: Estimate | None
     random: Estimate | None
 
@@ -75,7 +76,9 @@ def _gap(simulation: Simulation, strategy: str) -> Estimate:
 
 
 def _target(score: float, points: Sequence[Point], simulation: Simulation, strategy: str) -> Target:
-    live = next((point.labels for point in points if point.test >= score), None)
+    latest = {point.labels: point.test for point in points}  # of two models from the same labels the later one
+    labels = np.array(sorted(latest))
+    live = curves.labels_to(labels, np.array([latest[count] for count in labels.tolist()]), score)
     return Target(
         score=score, live=live, strategy=_price(simulation, strategy, score), random=_price(simulation, RANDOM, score)
     )

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from labelloop.demo.watch import Snapshot
 
-RECENT = 8
+RECENT = 6
 STYLES = {"champion": "bold green", "retired": "green", "refused": "yellow", "degenerate": "red", "candidate": "cyan"}
 WORDS = {"champion": "promoted, serves", "retired": "promoted, followed", "candidate": "at the gate"}
 
@@ -89,14 +89,14 @@ def panel(snapshot: Snapshot, *, doing: str, url: str) -> RenderableType:
     facts.add_row("champion", Text(said, style="bold"))
     facts.add_row("queue", Text(lanes or "being planned"))
     facts.add_row("page", Text(f"{url}/", style="cyan"))
-    body = Group(bar, facts, Text(), _trainings(snapshot), Text(), _annotators(snapshot))
+    body = Group(bar, facts, Text(), _annotators(snapshot), Text(), _trainings(snapshot))
     return Panel(body, title=f"labelloop demo: {doing}", title_align="left", width=110)
 
 
 def _trainings(snapshot: Snapshot) -> Table:
     table = Table(box=None, header_style="dim", pad_edge=False)
     for column in ("model", "labels", "audit accuracy", "outcome", "why"):
-        table.add_column(column, no_wrap=column != "why", overflow="ellipsis")
+        table.add_column(column, no_wrap=True, overflow="ellipsis")
     for model in list(snapshot.models)[-RECENT:]:
         state = str(model["state"])
         table.add_row(

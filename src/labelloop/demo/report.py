@@ -56,9 +56,8 @@ def print_story(console: Console, story: Story) -> None:
 
 def print_places(console: Console, story: Story, folder: Path) -> None:
     """Where to look further."""
-    console.print(
-        f"picture  {folder / 'demo.png'}\nnumbers  {folder / 'demo.json'}\npage     {story.url}/", markup=False
-    )
+    console.print(f"picture  {folder / 'demo.png'}\nnumbers  {folder / 'demo.json'}", markup=False)
+    console.print(f"page     {story.url}/ while the demo runs; with --keep it stays", markup=False)
 
 
 def keep(story: Story, folder: Path) -> None:
@@ -136,7 +135,7 @@ def _prices(story: Story) -> Table:
         "random, simulated",
     )
     for one in story.comparison.targets:
-        live = str(one.live) if one.live is not None else "not reached"
+        live = f"{one.live:.0f}" if one.live is not None else "not reached"
         table.add_row(f"{one.score:.3f} ({one.score / full:.0%})", live, _labels(one.strategy), _labels(one.random))
     return table
 
@@ -179,7 +178,7 @@ def _table(title: str, *columns: str) -> Table:
 
 def _print(console: Console, table: Table) -> None:
     console.print()
-    console.print(table, width=None if console.is_terminal else 140)
+    console.print(table)
 
 
 # --- picture ---------------------------------------------------------------------------------------------------
