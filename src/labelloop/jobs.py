@@ -5,6 +5,7 @@ problem. A second run of the same attempt finds it claimed and does nothing.
 """
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
@@ -26,6 +27,9 @@ from labelloop.settings import Settings
 HEARTBEAT = 1.0
 """Seconds between two signs of life of a running job; well below tend.SILENCE."""
 
+SETTLE_SECONDS = 60
+"""The first round waits so long at most for an ingest to end."""
+
 log = structlog.get_logger("labelloop.jobs")
 
 
@@ -37,10 +41,23 @@ def plan(job_id: str, attempt: int) -> None:
     """Run one attempt of a plan job."""
 
     def work(ports: Ports, job: Job, beat: Beat) -> Mapping[str, Any]:
+        _settle(ports, job.project, beat)
         planned = planning.plan(ports, job.project, beat)
         return {"round": planned.number if planned else None}
 
     _run(job_id, attempt, work)
+
+
+def _settle(ports: Ports, project: str, beat: Beat) -> None:
+    """Before the first round, wait until the pool stops growing: the transform is fitted on what is there then."""
+    if ports.rounds.serving(project) is not None:
+        return
+    for _ in range(SETTLE_SECONDS):
+        before = ports.projects.row(project).pool_version
+        beat(0.0, "waiting for the first items to be in")
+        time.sleep(1.0)
+        if ports.projects.row(project).pool_version == before:
+            return
 
 
 def train(job_id: str, attempt: int) -> None:

@@ -93,6 +93,9 @@ class Pool(Protocol):
     def labeled(self, name: str) -> tuple[Ints, list[str], Ints]:
         """Numbers (ascending), labels and sources of RESOLVED items that have a label: source 1 is import, else 0."""
 
+    def retire(self, name: str, reasons: Mapping[ItemNumber, str]) -> int:
+        """Take POOLED items out for good; the reason is kept as `retired` in their metadata. Returns how many were."""
+
     def counts(self, name: str) -> PoolCounts: ...
 
     def find(self, name: str, key: str) -> Item | None: ...

@@ -47,6 +47,7 @@ def ports(tmp_path, redis_url, monkeypatch):
     ports = replace(built, clock=TurnedClock())
     jobs.ports.cache_clear()
     monkeypatch.setattr(jobs, "ports", lambda: ports)
+    monkeypatch.setattr(jobs, "SETTLE_SECONDS", 0)
     yield ports
     wiring.close(built)
 

@@ -193,17 +193,33 @@ def test_an_empty_pool_waits_in_peace(ports):
     assert plan(ports, "plane", lambda *_: None) is None
 
 
-def test_a_broken_item_stops_the_round_with_its_key(ports):
-    """Text in a column names the item and the field; the steward does not ask for the same failure again."""
+def test_the_odd_broken_item_is_retired_with_its_reason(ports):
+    """Text in a column takes one item out, says why, and the rest is served."""
     create(ports)
-    ingest(ports, "plane", [NewItem(key="fine", data={"x": 1.0, "y": 1.0}, line=1)])
-    ingest(ports, "plane", [NewItem(key="bad", data={"x": "wide", "y": 1.0}, line=2)])
+    items, _ = blobs(30)
+    ingest(ports, "plane", [*items, NewItem(key="bad", data={"x": "wide", "y": 1.0}, line=31)])
     tend(ports, "plane")
     run_jobs(ports)
-    job = ports.jobs.recent("plane", JobKind.PLAN, 1)[0]
+    bad = ports.pool.find("plane", "bad")
+    assert bad.state is ItemState.RETIRED
+    assert "'x'" in bad.metadata["retired"]
+    counts = ports.pool.counts("plane")
+    assert (counts.retired, counts.queued, counts.conserved) == (1, 30, True)
+
+
+def test_a_mistake_in_the_file_costs_no_item(ports):
+    """When most items cannot be turned into numbers the round stops with one of them named; nothing is retired."""
+    create(ports, features={"kind": "columns", "columns": ["x"]})
+    words = [NewItem(key=f"w{at}", data={"x": f"word {at}"}, line=at + 1) for at in range(50)]
+    ingest(ports, "plane", words)
+    for _ in range(3):
+        tend(ports, "plane")
+        run_jobs(ports)
+    (job,) = ports.jobs.recent("plane", JobKind.PLAN, 5)
     assert job.state is JobState.FAILED
     assert job.problem["type"] == "invalid-features"
-    assert "bad" in job.problem["detail"]
+    assert "'x'" in job.problem["detail"]
+    assert ports.pool.counts("plane").retired == 0
 
 
 def test_known_labels_are_trained_on_and_never_asked(ports):

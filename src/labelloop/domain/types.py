@@ -70,7 +70,7 @@ class IngestReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
-    """An item of the pool as the store knows it. `needed` is the number of votes asked for so far."""
+    """An item of the pool as the store knows it. `metadata["retired"]` says why one was retired by the loop."""
 
     number: ItemNumber
     key: str

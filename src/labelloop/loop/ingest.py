@@ -50,11 +50,11 @@ def check(project: Project, item: NewItem) -> NewItem | InvalidLine:
                 line=item.line,
                 error=f"item {item.key!r}: {kind} {label!r} is not a class; classes: {', '.join(classes)}",
             )
-    broken = [name for name, value in item.data.items() if not _storable(value)]
+    broken = [name for name, value in item.data.items() if not _finite(value)]
     if broken:
         return InvalidLine(
             line=item.line,
-            error=f"item {item.key!r}: field {broken[0]!r} holds NaN, infinity or a NUL character; leave that out",
+            error=f"item {item.key!r}: field {broken[0]!r} holds NaN or infinity; fill or leave out what is not known",
         )
     missing = [name for name in _fields(project) if name not in item.data]
     if missing:
@@ -99,23 +99,18 @@ def ingest(
     return total
 
 
-def _storable(value: Any) -> bool:
-    """Whether a JSON value survives every database: no NaN, infinity or NUL character.
-
-    Rows of numbers are long and nearly always fine, so their sum is looked at first.
-    """
+def _finite(value: Any) -> bool:
+    """Whether all numbers in a JSON value are finite. Sums first: rows of numbers are long, and nearly always fine."""
     if isinstance(value, float):
         return math.isfinite(value)
-    if isinstance(value, str):
-        return "\0" not in value
     if isinstance(value, Mapping):
-        return all(_storable(one) for one in value.values())
+        return all(_finite(one) for one in value.values())
     if not isinstance(value, list | tuple):
         return True
     try:
         return math.isfinite(sum(value)) or all(map(math.isfinite, value))
     except TypeError:
-        return all(_storable(one) for one in value)
+        return all(_finite(one) for one in value)
 
 
 def _fields(project: Project) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from datetime import timedelta
 
 from labelloop.domain import policy
 from labelloop.domain.errors import TooLarge, Unavailable
-from labelloop.domain.states import Outcome, Role
+from labelloop.domain.states import Outcome, ProjectState, Role
 from labelloop.domain.types import Candidate, Identity, ItemNumber, Lease, LeaseId, LeaseOutcome
 from labelloop.ports import Ports
 from labelloop.projects import Project
@@ -43,17 +43,19 @@ def lease(ports: Ports, name: str, who: Identity, count: int) -> LeaseBatch:
         raise TooLarge(f"ask for 1 to {MAX_COUNT} items at once, not {count}", project=name)
     project, row = ports.projects.get(name), ports.projects.row(name)
     reason = policy.may_lease(row.state, row.spent, project.stop.budget)
-    if reason is not None:
-        stays = row.state == "active"
-        return LeaseBatch(leases=[], reason=reason, retry_after=None if stays else 10 * RETRY_AFTER)
-    leases = _fill(ports, project, who, count)
+    paused = row.state is ProjectState.PAUSED
+    # Reviews cost no budget, so a reviewer may still settle what is disputed when it is spent.
+    leases = [] if paused else _fill(ports, project, who, count, fresh=reason is None)
+    if reason is not None and not leases:
+        return LeaseBatch(leases=[], reason=reason, retry_after=10 * RETRY_AFTER if paused else None)
     if leases:
         return LeaseBatch(leases=leases)
     reason = "the first round is being planned" if row.round is None else "no item is free for you now"
     return LeaseBatch(leases=[], reason=reason, retry_after=RETRY_AFTER)
 
 
-def _fill(ports: Ports, project: Project, who: Identity, count: int) -> list[Lease]:
+def _fill(ports: Ports, project: Project, who: Identity, count: int, *, fresh: bool) -> list[Lease]:
+    """Up to `count` leases; without `fresh` only reviews."""
     name, leases = project.name, list[Lease]()
     reviewing = who.role.covers(Role.REVIEWER)
     for _ in range(TRIES):
@@ -63,7 +65,7 @@ def _fill(ports: Ports, project: Project, who: Identity, count: int) -> list[Lea
         candidates: list[Candidate] = []
         if reviewing:
             candidates = ports.queue.propose(name, who.subject, missing, expires_at=expires_at, review=True)
-        if len(candidates) < missing:
+        if fresh and len(candidates) < missing:
             candidates += ports.queue.propose(name, who.subject, missing - len(candidates), expires_at=expires_at)
         if not candidates:
             break

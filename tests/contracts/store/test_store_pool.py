@@ -7,7 +7,7 @@ from store_desk import MINUTE, NAME, START, new_item, project_file
 
 from labelloop.domain.errors import InvalidItems, ProjectExists, UnknownProject
 from labelloop.domain.states import ItemState, ProjectState
-from labelloop.domain.types import NewItem
+from labelloop.domain.types import ItemNumber, NewItem
 
 
 def test_a_project_comes_back_as_it_was_given(store):
@@ -179,3 +179,19 @@ def test_two_ingests_at_once_share_no_number(desk):
         thread.join()
     assert [item.number for item in desk.store.pool.span(NAME, 0, 1000)] == list(range(200))
     assert desk.store.projects.row(NAME).items == 200
+
+
+def test_retired_items_are_counted_and_say_why(desk):
+    """Items taken out keep their reason and are asked no more; a resolved one stays; again changes nothing."""
+    desk.store.projects.create(project_file(), START)
+    items = [NewItem(key="a", data={"t": 1}), NewItem(key="b", data={"t": 2}, label="a")]
+    desk.store.pool.add(NAME, items, START)
+    reasons = {ItemNumber(number): "no picture" for number in (0, 1, 9)}
+    assert desk.store.pool.retire(NAME, reasons) == 1
+    assert desk.store.pool.retire(NAME, reasons) == 0
+    counts = desk.store.pool.counts(NAME)
+    assert (counts.pooled, counts.retired, counts.resolved, counts.conserved) == (0, 1, 1, True)
+    kept = desk.store.pool.find(NAME, "a")
+    assert kept is not None
+    assert kept.metadata == {"retired": "no picture"}
+    assert desk.store.pool.waiting(NAME).tolist() == []

@@ -1,6 +1,6 @@
 """Items and their labels in the store; arrays of numbers where the loop thinks in arrays."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from itertools import chain
 from typing import Any
@@ -95,6 +95,22 @@ class SqlPool:
         numbers = np.fromiter((row[0] for row in rows), dtype=np.int64, count=len(rows))
         sources = np.fromiter((row[2] for row in rows), dtype=np.int64, count=len(rows))
         return numbers, [row[1] for row in rows], sources
+
+    def retire(self, name: str, reasons: Mapping[ItemNumber, str]) -> int:
+        project = self._database.id_of(name)
+        own, mine = _projects.c.id == project, _items.c.project == project
+        retired = 0
+        with self._database.write([project]) as connection:
+            for number, reason in reasons.items():  # few: items that nothing can be made of
+                one = and_(mine, _items.c.number == int(number), _items.c.state == ItemState.POOLED)
+                metadata = connection.execute(select(_items.c.metadata).where(one)).scalar_one_or_none()
+                if metadata is not None:
+                    noted = {**metadata, "retired": reason}
+                    connection.execute(update(_items).where(one).values(state=ItemState.RETIRED, metadata=noted))
+                    retired += 1
+            moved = {"pooled": _projects.c.pooled - retired, "retired": _projects.c.retired + retired}
+            connection.execute(update(_projects).where(own).values(moved))
+        return retired
 
     def counts(self, name: str) -> PoolCounts:
         project = self._database.id_of(name)
