@@ -56,10 +56,9 @@ def test_the_words_of_the_workshop_stay_out():
 def commands():
     """Every `labelloop …` command line in a fenced block of any page."""
     for page in PAGES:
-        for block in re.findall(r"```(?:console|sh|bash|)\n(.*?)```", page.read_text(), re.S):
-            for line in block.replace("\\\n", " ").splitlines():
-                line = re.sub(r"^\$ ", "", line.strip())
-                line = re.sub(r"^(\w+=\S+ )*(\.venv/bin/)?", "", line)
+        for block in re.findall(r"```(?:console|sh|bash|)\n(.*?)```", page.read_text(), re.DOTALL):
+            for typed in block.replace("\\\n", " ").splitlines():
+                line = re.sub(r"^(\$ )?(\w+=\S+ )*(\.venv/bin/)?", "", typed.strip())
                 if line.startswith("labelloop "):
                     yield pytest.param(line.split(" #")[0], id=f"{page.name}: {line[:50]}")
 
@@ -84,5 +83,5 @@ def test_documented_commands_exist_with_these_options(line):
 def test_the_example_environment_names_only_real_settings():
     """configs/service.env is a true example."""
     text = (ROOT / "configs" / "service.env").read_text()
-    named = set(re.findall(r"^#?\s*(LABELLOOP_[A-Z_]+)=", text, re.M))
+    named = set(re.findall(r"^#?\s*(LABELLOOP_[A-Z_]+)=", text, re.MULTILINE))
     assert named == {f"LABELLOOP_{field.upper()}" for field in Settings.model_fields}
