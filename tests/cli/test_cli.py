@@ -159,7 +159,7 @@ def test_retrain_promotes_exports_and_rolls_back(
     assert again.json["job"] == said.json["job"]
     first = said.json["model"]["number"]
     assert cli("retrain", mail, "--wait", "--timeout", 30).code in (0, 3)
-    assert next(row["number"] for row in cli("models", mail, "--json").json) == first
+    assert first in [row["number"] for row in cli("models", mail, "--json").json]
     assert cli("promote", mail, first).code == 0
     assert ports.projects.row(mail).champion == ModelNumber(first)
     assert cli("promote", mail, 99).code == 2

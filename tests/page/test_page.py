@@ -388,7 +388,7 @@ def test_a_reviewer_is_told_that_the_answer_decides(service, watched):
 
 def test_a_project_that_needs_an_editor_says_so(service, watched):
     """A Label Studio configuration is not for this page, and nothing is leased."""
-    config = '<View><Text name="t" value="$text"/><Choices name="c" toName="t"><Choice value="a"/></Choices></View>'
+    config = '<View><Text name="t" value="$text"/><Labels name="c" toName="t"><Label value="a"/></Labels></View>'
     project = service.project(items=2, labels={"kind": "label_studio", "config": config})
     watched.sign_in(service.url, service.key(project=project, subject="editor"))
     expect(watched.page.locator("#waiting-title")).to_have_text("This project needs an editor")
