@@ -64,6 +64,8 @@ class ItemIn(Body):
     gold: str | None = None
     """A known answer that is used to measure annotators only."""
     metadata: dict[str, Any] = {}
+    needed: int | None = Field(default=None, ge=1)
+    """Votes it gets at first; the project file says how many when not given."""
 
 
 class KeyRequest(Body):

@@ -40,13 +40,17 @@ Json = Any
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewItem:
-    """An item on its way into the pool; `line` is its place in what the user sent, from 1."""
+    """An item on its way into the pool; `line` is its place in what the user sent, from 1.
+
+    `needed`: votes it gets at first; None leaves that to the project file.
+    """
 
     key: str
     data: Mapping[str, Json]
     label: str | None = None
     gold: str | None = None
     metadata: Mapping[str, Json] = field(default_factory=dict)
+    needed: int | None = None
     line: int = 0
 
 

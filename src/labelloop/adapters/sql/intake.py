@@ -82,7 +82,7 @@ class Intake:
                 "label": item.label,
                 "value": item.label,
                 "source": None if item.label is None else LabelSource.IMPORT,
-                "needed": self.needed,
+                "needed": item.needed or self.needed,
                 "created_at": self.now,
                 "resolved_at": self.now if labeled else None,
             }
