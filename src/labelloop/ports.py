@@ -179,6 +179,11 @@ class Verdicts(Protocol):
 
     def disputed(self, name: str) -> list[ItemNumber]: ...
 
+    def dispute_skipped(
+        self, name: str, skips: int, *, now: datetime, items: Sequence[ItemNumber] | None = None
+    ) -> list[ItemNumber]:
+        """Make POOLED items (all, or of the given) that so many annotators skipped DISPUTED. Returns those made so."""
+
     def annotators(self, name: str) -> list[Mapping[str, Json]]:
         """Per annotator: {"annotator", "accepted", "late", "surplus", "skipped", "open", "seconds", "agreed"}."""
 

@@ -109,8 +109,21 @@ def release(ports: Ports, name: str, who: Identity, leases: Sequence[str]) -> li
 
 
 def skip(ports: Ports, name: str, who: Identity, leases: Sequence[str]) -> list[LeaseOutcome]:
-    """Give leases back for good: these items never come to this annotator again."""
-    return _close(ports, name, who, leases, skip=True)
+    """Give leases back for good: these items never come to this annotator again, nor to anybody after some skips."""
+    outcomes = _close(ports, name, who, leases, skip=True)
+    if skipped := [one.item for one in outcomes if one.item is not None and one.outcome is not Outcome.REJECTED]:
+        to_review(ports, name, skipped)
+    return outcomes
+
+
+def to_review(ports: Ports, name: str, items: Sequence[ItemNumber] | None = None) -> int:
+    """Items (all, or of the given) that enough annotators skipped go to a reviewer. Returns how many."""
+    least = ports.projects.get(name).lease.skips_to_review
+    disputed = ports.verdicts.dispute_skipped(name, least, now=ports.clock.now(), items=items)
+    if disputed:
+        with suppress(Unavailable):  # the steward's sync repairs what Redis did not hear
+            ports.queue.sync(name, ports.ledger.slots(name, disputed), ports.verdicts.disputed(name))
+    return len(disputed)
 
 
 def number(lease_text: object) -> LeaseId | None:

@@ -13,6 +13,7 @@ from croniter import croniter
 from labelloop.domain import policy
 from labelloop.domain.states import JobKind, JobState, Lane
 from labelloop.domain.types import Job, PoolCounts, Round
+from labelloop.loop.lease import to_review
 from labelloop.loop.plan import serve
 from labelloop.loop.resolve import resolve
 from labelloop.ports import Ports
@@ -45,6 +46,8 @@ def tend(ports: Ports, name: str, *, thorough: bool = True) -> TendReport:
     ports.queue_health.reap(name, now)
     settled = resolve(ports, name)
     rebuilt = _rebuild(ports, project)
+    if thorough:
+        settled += to_review(ports, name)  # of a skip whose process died before it counted
     repaired = 0
     if thorough and not rebuilt and ports.rounds.serving(name) is not None:
         repaired = ports.queue.sync(name, ports.ledger.slots(name), ports.verdicts.disputed(name))

@@ -18,6 +18,7 @@ def upgrade() -> None:
         sa.Column("subject", sa.Text(), nullable=False),
         sa.Column("role", sa.Text(), nullable=False),
         sa.Column("project", sa.Text(), nullable=True),
+        sa.Column("skills", sa.Text(), nullable=True),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("revoked_at", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("digest", name="api_key_pkey"),
@@ -54,12 +55,26 @@ def upgrade() -> None:
         sa.Column("label", sa.Text(), nullable=True),
         sa.Column("confidence", sa.Double(), nullable=True),
         sa.Column("source", sa.Text(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=True),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.ForeignKeyConstraint(["project"], ["project.id"], name="consensus_project_fkey"),
         sa.PrimaryKeyConstraint("id", name="consensus_pkey"),
         sqlite_autoincrement=True,
     )
     op.create_index("consensus_item", "consensus", ["project", "item"], unique=False)
+    op.create_table(
+        "override",
+        sa.Column("id", COUNTER, nullable=False),
+        sa.Column("project", sa.Integer(), nullable=False),
+        sa.Column("item", sa.Integer(), nullable=False),
+        sa.Column("priority", sa.Text(), nullable=False),
+        sa.Column("by", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(["project"], ["project.id"], name="override_project_fkey"),
+        sa.PrimaryKeyConstraint("id", name="override_pkey"),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("override_item", "override", ["project", "item"], unique=False)
     op.create_table(
         "item",
         sa.Column("project", sa.Integer(), nullable=False),
@@ -76,6 +91,8 @@ def upgrade() -> None:
         sa.Column("source", sa.Text(), nullable=True),
         sa.Column("confidence", sa.Double(), nullable=True),
         sa.Column("needed", sa.SmallInteger(), nullable=False),
+        sa.Column("priority", sa.SmallInteger(), nullable=False),
+        sa.Column("requires", sa.Text(), nullable=True),
         sa.Column("votes", sa.SmallInteger(), nullable=False),
         sa.Column("pending", sa.SmallInteger(), nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
@@ -91,6 +108,14 @@ def upgrade() -> None:
         unique=False,
         sqlite_where=sa.text("state = 'disputed'"),
         postgresql_where=sa.text("state = 'disputed'"),
+    )
+    op.create_index(
+        "item_preferred",
+        "item",
+        ["project", "number", "priority"],
+        unique=False,
+        sqlite_where=sa.text("state = 'pooled' AND priority <> 0"),
+        postgresql_where=sa.text("state = 'pooled' AND priority <> 0"),
     )
     op.create_index("item_key", "item", ["project", "key"], unique=True)
     op.create_index(
