@@ -328,8 +328,20 @@ class Queue(Protocol):
     def put_back(self, name: str, annotator: Subject, items: Sequence[ItemNumber], *, skip: bool) -> None:
         """Leases were released or skipped."""
 
-    def sync(self, name: str, states: Sequence[SlotState], disputed: Sequence[ItemNumber]) -> int:
-        """Set what differs from SQL, by compare-and-set; returns how many differed."""
+    def sync(
+        self,
+        name: str,
+        states: Sequence[SlotState],
+        disputed: Sequence[ItemNumber],
+        *,
+        seen: Mapping[ItemNumber, str] | None = None,
+        young: datetime | None = None,
+    ) -> int:
+        """Set what differs from SQL; returns how many differed.
+
+        `seen` is what `touched` answered before SQL was read: what changed in the queue since then is left alone, for
+        nobody knows which of the two is newer. A lease that ends after `young` may be on its way into SQL and stays.
+        """
 
     def renew(self, name: str, annotator: Subject, items: Sequence[ItemNumber], expires_at: datetime) -> None: ...
 
@@ -342,6 +354,9 @@ class QueueHealth(Protocol):
 
     def depth(self, name: str) -> Mapping[Lane, int]:
         """Waiting queries per lane."""
+
+    def touched(self, name: str) -> Mapping[ItemNumber, str]:
+        """Every item that the queue knows more of than its place in the order, with a token of what it knows."""
 
     def reap(self, name: str, now: datetime) -> int:
         """Put back leases whose time is over. Returns how many."""

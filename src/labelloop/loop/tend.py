@@ -23,6 +23,8 @@ SILENCE = timedelta(seconds=10)
 """A running job whose worker has said nothing for so long is handed to another."""
 ATTEMPTS = 5
 """A job that killed so many workers is given up."""
+GRANTING = timedelta(seconds=5)
+"""A proposal of Redis that is younger may still be granted by SQL."""
 LOW_WATER = 0.2
 """A lane with less than this part of its planned queries asks for the next window."""
 
@@ -50,11 +52,26 @@ def tend(ports: Ports, name: str, *, thorough: bool = True) -> TendReport:
         settled += to_review(ports, name)  # of a skip whose process died before it counted
     repaired = 0
     if thorough and not rebuilt and ports.rounds.serving(name) is not None:
-        repaired = ports.queue.sync(name, ports.ledger.slots(name), ports.verdicts.disputed(name))
+        repaired = reconcile(ports, project)
     counts = ports.pool.counts(name)
     asked = [*_ask_round(ports, project, counts), *_ask_training(ports, project, counts)]
     dispatch(ports, name)
     return TendReport(expired=expired, settled=settled, rebuilt=rebuilt, repaired=repaired, asked=tuple(asked))
+
+
+def reconcile(ports: Ports, project: Project) -> int:
+    """Make Redis true to SQL, item by item; returns how many differed.
+
+    Redis is read first: what it knows then and SQL does not tell of later is a message that was lost, such as that of
+    a released lease; what changed in Redis meanwhile is left to the next pass.
+    """
+    name = project.name
+    young = ports.clock.now() + timedelta(seconds=project.lease.seconds) - GRANTING
+    seen = ports.queue_health.touched(name)
+    states = ports.ledger.slots(name)
+    strangers = seen.keys() - {state.item for state in states}
+    states += ports.ledger.slots(name, sorted(strangers))
+    return ports.queue.sync(name, states, ports.verdicts.disputed(name), seen=seen, young=young)
 
 
 def dispatch(ports: Ports, name: str) -> None:

@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -24,12 +25,23 @@ def order_of(query: Query) -> int:
     return query.rank * (MOST_VOTES + 1) + min(max(query.needed, 1), MOST_VOTES)
 
 
-def as_json(states: Sequence[SlotState], places: Mapping[ItemNumber, Query] | None = None) -> str:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Guard:
+    """Which items a sync leaves alone: records that are not as `seen` any more, and leases that end after `young`."""
+
+    seen: Mapping[ItemNumber, str]
+    young: datetime | None = None
+
+
+def as_json(
+    states: Sequence[SlotState], places: Mapping[ItemNumber, Query] | None = None, *, guard: Guard | None = None
+) -> str:
     """States for place.lua; items of `places` also get their lane and rank in the order that is being built."""
-    return json.dumps([_row(state, (places or {}).get(state.item)) for state in states], separators=(",", ":"))
+    rows = [_row(state, (places or {}).get(state.item), guard) for state in states]
+    return json.dumps(rows, separators=(",", ":"))
 
 
-def _row(state: SlotState, query: Query | None) -> dict[str, Any]:
+def _row(state: SlotState, query: Query | None, guard: Guard | None) -> dict[str, Any]:
     row: dict[str, Any] = {
         "item": state.item,
         "needed": state.needed,
@@ -39,6 +51,10 @@ def _row(state: SlotState, query: Query | None) -> dict[str, Any]:
     }
     if query is not None:
         row |= {"lane": query.lane, "rank": query.rank}
+    if guard is not None:
+        row["seen"] = guard.seen.get(state.item, "")
+        if guard.young is not None:
+            row["young"] = milliseconds(guard.young)
     return row
 
 
