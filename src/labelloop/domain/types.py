@@ -129,6 +129,18 @@ class Query:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RankGap:
+    """How far the order served of a lane is from the order planned, over the items served so far.
+
+    The gap of one item is its served rank minus its planned one; `mean` and `most` are of its absolute value.
+    """
+
+    served: int
+    mean: float
+    most: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
     """What Redis proposes to lease: an item of a lane. SQL disposes."""
 

@@ -12,6 +12,7 @@ from labelloop.adapters.redis.build import CHUNK, FEW, Builder
 from labelloop.adapters.redis.connection import guarded, pairs
 from labelloop.adapters.redis.scripts import Scripts, key
 from labelloop.adapters.redis.states import Guard, as_json, chunks, milliseconds
+from labelloop.domain.errors import TooOften
 from labelloop.domain.states import Lane
 from labelloop.domain.types import Candidate, ItemNumber, Query, RoundNumber, SlotState, Subject
 
@@ -49,12 +50,27 @@ class RedisQueue:
 
     @guarded
     def propose(
-        self, name: str, annotator: Subject, count: int, *, expires_at: datetime, review: bool = False
+        self,
+        name: str,
+        annotator: Subject,
+        count: int,
+        *,
+        expires_at: datetime,
+        review: bool = False,
+        pulls: int | None = None,
     ) -> list[Candidate]:
         if count < 1:
             return []
         expiry = milliseconds(expires_at)
-        taken = self._scripts.run("propose", name, annotator, expiry, count, int(review), self._scan, self._page)
+        taken = self._scripts.run(
+            "propose", name, annotator, expiry, count, int(review), self._scan, self._page, pulls or 0
+        )
+        if taken[:1] == ["wait"]:
+            raise TooOften(
+                f"You pulled work {pulls} times in a minute, as often as this project allows. Ask for larger batches.",
+                retry_after=int(taken[1]) / 1000,
+                project=name,
+            )
         return [Candidate(item=ItemNumber(int(item)), lane=Lane(lane)) for item, lane in pairs(taken)]
 
     @guarded
