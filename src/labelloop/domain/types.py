@@ -117,7 +117,7 @@ class Query:
     """A request for `needed` votes on one item in one round, with why it is asked.
 
     `rank` is its planned place in its lane, from 0; `probability` the probability with which it was selected
-    (1 for a deterministic choice).
+    (1 for a deterministic choice). `priority` is an engineer's word (states.Priority.level): it goes before rank.
     """
 
     item: ItemNumber
@@ -126,6 +126,7 @@ class Query:
     score: float
     probability: float
     needed: int = 1
+    priority: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -208,6 +208,7 @@ def plan(ports: Ports, name: str, beat: Beat) -> Round | None:
         stats["fallback"] = f"margin, because: {error.detail}"
         safe = project.model_copy(update={"strategy": ScoreStrategy(kind="margin")})
         lanes = _rank(ports, safe, pool, seed=seed, champion=row.champion, beat=beat)
+    lanes = _prefer(lanes, pool, ports.pool.preferred(name))
     stats["lanes"] = {lane.value: len(ranked.numbers) for lane, ranked in lanes.items()}
     cold = row.champion is None
     kept = ports.rounds.save(
@@ -249,6 +250,30 @@ def _rank(
     lanes = compose(project, pool, ScoredPool(ports, project, eye, pool.waiting), rng, cold=False)
     ports.scores.discard(project, [eye.column])
     return lanes
+
+
+def _prefer(lanes: dict[Lane, Ranked], pool: PoolView, levels: Mapping[ItemNumber, int]) -> dict[Lane, Ranked]:
+    """Let items that an engineer put first into the round when the window left them out; the queue serves them first.
+
+    They go to the lane they belong to: the audit's reserve stays in the audit.
+    """
+    first = np.array(sorted(item for item, level in levels.items() if level > 0), dtype=np.int64)
+    planned = np.concatenate([np.zeros(0, dtype=np.int64), *(ranked.numbers for ranked in lanes.values())])
+    for lane, among in ((Lane.INFORMATIVE, pool.waiting), (Lane.AUDIT, pool.reserve)):
+        missing = first[np.isin(first, among) & ~np.isin(first, planned)]
+        if not len(missing):
+            continue
+        old, new = lanes.get(lane), _ranked(missing, chance=pool.reserve_share if lane is Lane.AUDIT else 1.0)
+        lanes = {**lanes, lane: new if old is None else _joined(old, new)}
+    return lanes
+
+
+def _joined(one: Ranked, other: Ranked) -> Ranked:
+    return Ranked(
+        numbers=np.concatenate([one.numbers, other.numbers]),
+        scores=np.concatenate([one.scores, other.scores]),
+        probabilities=np.concatenate([one.probabilities, other.probabilities]),
+    )
 
 
 def serve(ports: Ports, project: Project, planned: Round) -> None:

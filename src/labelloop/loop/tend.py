@@ -23,6 +23,8 @@ SILENCE = timedelta(seconds=10)
 """A running job whose worker has said nothing for so long is handed to another."""
 ATTEMPTS = 5
 """A job that killed so many workers is given up."""
+REPLAYED = timedelta(hours=24)
+"""So long a repeat with the same Idempotency-Key is answered from the first time."""
 GRANTING = timedelta(seconds=5)
 """A proposal of Redis that is younger may still be granted by SQL."""
 LOW_WATER = 0.2
@@ -49,6 +51,7 @@ def tend(ports: Ports, name: str, *, thorough: bool = True) -> TendReport:
     settled = resolve(ports, name)
     rebuilt = _rebuild(ports, project)
     if thorough:
+        ports.ledger.forget_replies(name, now - REPLAYED)
         settled += to_review(ports, name)  # of a skip whose process died before it counted
     repaired = 0
     if thorough and not rebuilt and ports.rounds.serving(name) is not None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from labelloop.domain.states import JobKind, Lane, ModelState, ProjectState, Role
+from labelloop.domain.states import JobKind, Lane, ModelState, Priority, ProjectState, Role
 from labelloop.domain.types import (
     Answer,
     Ballot,
@@ -102,6 +102,14 @@ class Pool(Protocol):
     def retire(self, name: str, reasons: Mapping[ItemNumber, str]) -> int:
         """Take POOLED items out for good; the reason is kept as `retired` in their metadata. Returns how many were."""
 
+    def prioritize(
+        self, name: str, numbers: Sequence[ItemNumber], priority: Priority, *, by: Subject, now: datetime
+    ) -> list[ItemNumber]:
+        """Set the priority of these items and note who did; returns those that are there, in order."""
+
+    def preferred(self, name: str) -> Mapping[ItemNumber, int]:
+        """Level of every POOLED item whose priority is not normal."""
+
     def counts(self, name: str) -> PoolCounts: ...
 
     def find(self, name: str, key: str) -> Item | None: ...
@@ -168,8 +176,11 @@ class Ledger(Protocol):
         With `numbers`: of those items, whatever their state; one that is no longer open needs 0 votes.
         """
 
+    def forget_replies(self, name: str, before: datetime) -> int:
+        """Delete replies of Idempotency-Keys that are older. Returns how many."""
+
     def history(self, name: str, item: ItemNumber) -> Mapping[str, Json]:
-        """Every dispatch, annotation and consensus of one item: {"dispatches", "annotations", "consensus"} lists."""
+        """All of one item: {"dispatches", "annotations", "consensus", "priorities"} lists."""
 
 
 class Verdicts(Protocol):
@@ -362,6 +373,9 @@ class Queue(Protocol):
         `seen` is what `touched` answered before SQL was read: what changed in the queue since then is left alone, for
         nobody knows which of the two is newer. A lease that ends after `young` may be on its way into SQL and stays.
         """
+
+    def prioritize(self, name: str, items: Sequence[ItemNumber], level: int) -> int:
+        """Give waiting items this priority at once. Returns how many the queue knows; the others wait for a round."""
 
     def renew(self, name: str, annotator: Subject, items: Sequence[ItemNumber], expires_at: datetime) -> None: ...
 

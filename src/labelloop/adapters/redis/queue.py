@@ -11,7 +11,7 @@ import redis
 from labelloop.adapters.redis.build import CHUNK, FEW, Builder
 from labelloop.adapters.redis.connection import guarded, pairs
 from labelloop.adapters.redis.scripts import Scripts, key
-from labelloop.adapters.redis.states import Guard, as_json, chunks, milliseconds
+from labelloop.adapters.redis.states import PREFERENCE, Guard, as_json, chunks, milliseconds
 from labelloop.domain.errors import TooOften
 from labelloop.domain.states import Lane
 from labelloop.domain.types import Candidate, ItemNumber, Query, RoundNumber, SlotState, Subject
@@ -109,6 +109,11 @@ class RedisQueue:
         rows = [("exact", "", as_json(part, guard=guard)) for part in chunks(states, FEW)]
         places = self._scripts.run_all("place", name, rows)
         return sum(map(int, reviews)) + sum(map(int, places))
+
+    @guarded
+    def prioritize(self, name: str, items: Sequence[ItemNumber], level: int) -> int:
+        calls = [(PREFERENCE, level, *part) for part in chunks(items, FEW)]
+        return sum(map(int, self._scripts.run_all("prioritize", name, calls)))
 
     @guarded
     def renew(self, name: str, annotator: Subject, items: Sequence[ItemNumber], expires_at: datetime) -> None:

@@ -20,9 +20,18 @@ def milliseconds(moment: datetime) -> int:
     return math.ceil(moment.timestamp() * 1000)
 
 
+PREFERENCE = 1_000_000
+"""What a level of priority counts in ranks: more than any window holds."""
+
+
+def rank_of(query: Query) -> int:
+    """The rank in force: the planned one, or far before or after all of those."""
+    return query.rank - query.priority * PREFERENCE
+
+
 def order_of(query: Query) -> int:
     """The score of an untouched item: its rank, with the votes it needs packed in."""
-    return query.rank * (MOST_VOTES + 1) + min(max(query.needed, 1), MOST_VOTES)
+    return rank_of(query) * (MOST_VOTES + 1) + min(max(query.needed, 1), MOST_VOTES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +59,7 @@ def _row(state: SlotState, query: Query | None, guard: Guard | None) -> dict[str
         "out": list(state.excluded),
     }
     if query is not None:
-        row |= {"lane": query.lane, "rank": query.rank}
+        row |= {"lane": query.lane, "rank": rank_of(query)}
     if guard is not None:
         row["seen"] = guard.seen.get(state.item, "")
         if guard.young is not None:

@@ -84,7 +84,6 @@ class Intake:
                 "source": None if item.label is None else LabelSource.IMPORT,
                 "needed": item.needed or self.needed,
                 "priority": 0,
-                "requires": None,
                 "created_at": self.now,
                 "resolved_at": self.now if labeled else None,
             }

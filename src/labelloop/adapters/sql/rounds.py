@@ -69,7 +69,7 @@ class SqlRounds:
     def queries(self, name: str, number: RoundNumber) -> list[Query]:
         project = self._database.id_of(name)
         asked = (
-            select(_queries, _items.c.needed.label("needed_now"))
+            select(_queries, _items.c.needed.label("needed_now"), _items.c.priority)
             .select_from(_queries.join(_items, and_(_items.c.project == project, _items.c.number == _queries.c.item)))
             .where(_queries.c.project == project, _queries.c.round == number, _items.c.state == ItemState.POOLED)
             .order_by(_queries.c.lane, _queries.c.rank)
@@ -84,6 +84,7 @@ class SqlRounds:
                 score=row.score,
                 probability=row.probability,
                 needed=row.needed_now,
+                priority=row.priority,
             )
             for row in rows
         ]

@@ -136,8 +136,6 @@ item = Table(
     Column("needed", SmallInteger, nullable=False),
     # An engineer's word about it: above 0 it is served before all others of its lane, below 0 after them.
     Column("priority", SmallInteger, nullable=False, default=0),
-    # The skills an annotator must have to get it, sorted, as JSON; NULL for none.
-    Column("requires", Document),
     # Counted votes, and whether a verdict on them is due (0 or 1).
     Column("votes", SmallInteger, nullable=False, default=0),
     Column("pending", SmallInteger, nullable=False, default=0),
@@ -259,6 +257,7 @@ reply = Table(
     Column("body", Document, nullable=False),
     Column("created_at", Instant, nullable=False),
     PrimaryKeyConstraint("project", "subject", "key"),
+    Index("reply_created_at", "project", "created_at"),
 )
 
 consensus = Table(
@@ -355,8 +354,6 @@ api_key = Table(
     Column("subject", Text, nullable=False),
     Column("role", Text, nullable=False),
     Column("project", Text),
-    # What its holder can do, sorted, as JSON.
-    Column("skills", Document),
     Column("created_at", Instant, nullable=False),
     Column("revoked_at", Instant),
 )

@@ -18,7 +18,6 @@ def upgrade() -> None:
         sa.Column("subject", sa.Text(), nullable=False),
         sa.Column("role", sa.Text(), nullable=False),
         sa.Column("project", sa.Text(), nullable=True),
-        sa.Column("skills", sa.Text(), nullable=True),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("revoked_at", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("digest", name="api_key_pkey"),
@@ -92,7 +91,6 @@ def upgrade() -> None:
         sa.Column("confidence", sa.Double(), nullable=True),
         sa.Column("needed", sa.SmallInteger(), nullable=False),
         sa.Column("priority", sa.SmallInteger(), nullable=False),
-        sa.Column("requires", sa.Text(), nullable=True),
         sa.Column("votes", sa.SmallInteger(), nullable=False),
         sa.Column("pending", sa.SmallInteger(), nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
@@ -202,6 +200,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["project"], ["project.id"], name="reply_project_fkey"),
         sa.PrimaryKeyConstraint("project", "subject", "key", name="reply_pkey"),
     )
+    op.create_index("reply_created_at", "reply", ["project", "created_at"], unique=False)
     op.create_table(
         "round",
         sa.Column("project", sa.Integer(), nullable=False),
