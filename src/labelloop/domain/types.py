@@ -150,6 +150,27 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Pull:
+    """An annotator's wish for up to `count` items, of the disputed ones when `review`.
+
+    `pulls`: how many pulls a minute the project allows an annotator; None leaves this one uncounted.
+    """
+
+    annotator: Subject
+    count: int
+    review: bool = False
+    pulls: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proposal:
+    """What Redis proposes to lease to one annotator."""
+
+    annotator: Subject
+    candidates: Sequence[Candidate]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Lease:
     """A granted lease. The wire calls `id` "lease"; `prediction` is the champion's label, where shown."""
 
@@ -174,6 +195,20 @@ class Answer:
     result: Json = None
     seconds: float | None = None
     comment: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submission:
+    """The answers of one call by one annotator, whose key has this role.
+
+    A LeaseOutcome among the answers was already rejected by the caller and is passed through, so that the stored reply
+    of an Idempotency-Key is whole. `idempotency` is that key and the digest of the body.
+    """
+
+    annotator: Subject
+    role: Role
+    answers: Sequence["Answer | LeaseOutcome"]
+    idempotency: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

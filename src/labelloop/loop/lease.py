@@ -7,12 +7,12 @@ Redis like any lease; if we die after the commit, the lease expires in SQL.
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from labelloop.domain import policy
 from labelloop.domain.errors import TooLarge, TooOften, Unavailable
 from labelloop.domain.states import Outcome, ProjectState, Role
-from labelloop.domain.types import Candidate, Identity, ItemNumber, Lease, LeaseId, LeaseOutcome
+from labelloop.domain.types import Candidate, Identity, ItemNumber, Lease, LeaseId, LeaseOutcome, Proposal, Pull
 from labelloop.ports import Ports
 from labelloop.projects import Project
 
@@ -33,68 +33,121 @@ class LeaseBatch:
     reason: str | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """One annotator who asks for up to `count` items."""
+
+    who: Identity
+    count: int
+
+
 def lease(ports: Ports, name: str, who: Identity, count: int) -> LeaseBatch:
     """Up to `count` leases for this annotator; a reviewer gets disputed items first.
 
     Raises:
         TooLarge: more than MAX_COUNT at once.
     """
-    if not 1 <= count <= MAX_COUNT:
-        raise TooLarge(f"ask for 1 to {MAX_COUNT} items at once, not {count}", project=name)
+    batch = lease_all(ports, name, [Ask(who=who, count=count)])[0]
+    if isinstance(batch, TooLarge):
+        raise batch
+    return batch
+
+
+def lease_all(ports: Ports, name: str, asks: Sequence[Ask]) -> list[LeaseBatch | TooLarge]:
+    """As `lease`, for all who ask at the same time: one round trip to Redis and one transaction for all of them."""
     project, row = ports.projects.get(name), ports.projects.row(name)
     reason = policy.may_lease(row.state, row.spent, project.stop.budget)
+    desks = [_Desk(ask.who, ask.count) for ask in asks]
+    fair = [desk for desk in desks if 1 <= desk.count <= MAX_COUNT]
     paused = row.state is ProjectState.PAUSED
-    # Reviews cost no budget, so a reviewer may still settle what is disputed when it is spent.
-    try:
-        leases = [] if paused else _fill(ports, project, who, count, fresh=reason is None)
-    except TooOften as error:
-        return LeaseBatch(leases=[], reason=error.detail, retry_after=error.retry_after)
-    if reason is not None and not leases:
-        return LeaseBatch(leases=[], reason=reason, retry_after=10 * RETRY_AFTER if paused else None)
-    if leases:
-        return LeaseBatch(leases=leases)
-    reason = "the first round is being planned" if row.round is None else "no item is free for you now"
-    return LeaseBatch(leases=[], reason=reason, retry_after=RETRY_AFTER)
+    if not paused:
+        # Reviews cost no budget, so a reviewer may still settle what is disputed when it is spent.
+        _fill(ports, project, fair, fresh=reason is None)
+    if reason is not None:
+        idle = LeaseBatch(leases=[], reason=reason, retry_after=10 * RETRY_AFTER if paused else None)
+    else:
+        reason = "the first round is being planned" if row.round is None else "no item is free for you now"
+        idle = LeaseBatch(leases=[], reason=reason, retry_after=RETRY_AFTER)
+    return [desk.batch(name, idle) for desk in desks]
 
 
-def _fill(ports: Ports, project: Project, who: Identity, count: int, *, fresh: bool) -> list[Lease]:
-    """Up to `count` leases; without `fresh` only reviews."""
-    name, leases = project.name, list[Lease]()
-    reviewing = who.role.covers(Role.REVIEWER)
-    pulls = project.lease.pulls_per_minute  # until it was counted once
+@dataclass(slots=True)
+class _Desk:
+    """One annotator's batch while it fills up."""
+
+    who: Identity
+    count: int
+    leases: list[Lease] = field(default_factory=list)
+    candidates: list[Candidate] = field(default_factory=list)
+    uncounted: bool = True
+    too_often: TooOften | None = None
+
+    @property
+    def missing(self) -> int:
+        return self.count - len(self.leases) - len(self.candidates)
+
+    def pull(self, allowed: int | None, *, review: bool) -> Pull:
+        """What to ask the queue for; the first pull of a call is counted, the others belong to it."""
+        pulls, self.uncounted = allowed if self.uncounted else None, False
+        return Pull(annotator=self.who.subject, count=self.missing, review=review, pulls=pulls)
+
+    def batch(self, name: str, idle: LeaseBatch) -> LeaseBatch | TooLarge:
+        if not 1 <= self.count <= MAX_COUNT:
+            return TooLarge(f"ask for 1 to {MAX_COUNT} items at once, not {self.count}", project=name)
+        if self.too_often is not None:
+            return LeaseBatch(leases=[], reason=self.too_often.detail, retry_after=self.too_often.retry_after)
+        return LeaseBatch(leases=self.leases) if self.leases else idle
+
+
+def _fill(ports: Ports, project: Project, desks: Sequence[_Desk], *, fresh: bool) -> None:
+    """Fill up all batches; without `fresh` with reviews only."""
     for _ in range(TRIES):
         now = ports.clock.now()
         expires_at = now + timedelta(seconds=project.lease.seconds)
-        missing = count - len(leases)
-        candidates: list[Candidate] = []
-        if reviewing:
-            candidates = ports.queue.propose(
-                name, who.subject, missing, expires_at=expires_at, review=True, pulls=pulls
-            )
-            pulls = None
-        if fresh and len(candidates) < missing:
-            candidates += ports.queue.propose(
-                name, who.subject, missing - len(candidates), expires_at=expires_at, pulls=pulls
-            )
-            pulls = None
-        if not candidates:
-            break
-        granted = ports.ledger.grant(
-            name,
-            who.subject,
-            candidates,
+        _propose(
+            ports, project, [desk for desk in desks if desk.who.role.covers(Role.REVIEWER)], expires_at, review=True
+        )
+        if fresh:
+            _propose(ports, project, desks, expires_at)
+        desks = [desk for desk in desks if desk.candidates]
+        if not desks:
+            return
+        granted = ports.ledger.grant_all(
+            project.name,
+            [Proposal(annotator=desk.who.subject, candidates=desk.candidates) for desk in desks],
             now=now,
             expires_at=expires_at,
             most=project.lease.maximum,
             budget=project.stop.budget,
         )
-        leases += granted
-        refused = {candidate.item for candidate in candidates} - {one.item for one in granted}
-        if not refused:
-            break
+        desks = [
+            desk for desk, leases in zip(desks, granted, strict=True) if _refused(ports, project.name, desk, leases)
+        ]
+
+
+def _propose(
+    ports: Ports, project: Project, desks: Sequence[_Desk], expires_at: datetime, *, review: bool = False
+) -> None:
+    asking = [desk for desk in desks if desk.missing > 0 and desk.too_often is None]
+    if not asking:
+        return
+    pulls = [desk.pull(project.lease.pulls_per_minute, review=review) for desk in asking]
+    for desk, proposed in zip(asking, ports.queue.propose_all(project.name, pulls, expires_at=expires_at), strict=True):
+        if isinstance(proposed, TooOften):
+            desk.too_often = proposed
+        else:
+            desk.candidates += proposed
+
+
+def _refused(ports: Ports, name: str, desk: _Desk, granted: list[Lease]) -> bool:
+    """Take what SQL granted into the batch; whether it refused something, which Redis then learns."""
+    refused = {candidate.item for candidate in desk.candidates} - {one.item for one in granted}
+    desk.leases += granted
+    desk.candidates = []
+    if refused:
         with suppress(Unavailable):  # the steward's sync repairs what Redis did not hear
-            ports.queue.drop(name, who.subject, ports.ledger.slots(name, sorted(refused)))
-    return leases
+            ports.queue.drop(name, desk.who.subject, ports.ledger.slots(name, sorted(refused)))
+    return bool(refused)
 
 
 def open_leases(ports: Ports, name: str, who: Identity) -> LeaseBatch:

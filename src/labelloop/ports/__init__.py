@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from labelloop.domain.states import JobKind, Lane, ModelState, Priority, ProjectState, Role
+from labelloop.domain.errors import IdempotencyMismatch, TooOften
+from labelloop.domain.states import JobKind, Lane, ModelState, Priority, ProjectState
 from labelloop.domain.types import (
-    Answer,
     Ballot,
     Candidate,
     Identity,
@@ -30,12 +30,15 @@ from labelloop.domain.types import (
     NewItem,
     PoolCounts,
     ProjectRow,
+    Proposal,
+    Pull,
     Query,
     RankGap,
     Round,
     RoundNumber,
     SlotState,
     Subject,
+    Submission,
     TrainingSet,
     Verdict,
 )
@@ -118,41 +121,32 @@ class Pool(Protocol):
 class Ledger(Protocol):
     """Who holds what and what they answered: the truth about dispatch. Vote caps are database constraints."""
 
-    def grant(
+    def grant_all(
         self,
         name: str,
-        annotator: Subject,
-        candidates: Sequence[Candidate],
+        proposals: Sequence[Proposal],
         *,
         now: datetime,
         expires_at: datetime,
         most: int,
         budget: int | None = None,
-    ) -> list[Lease]:
-        """Lease those candidates that the constraints allow; the rest is refused silently.
+    ) -> list[list[Lease]]:
+        """Lease those candidates that the constraints allow, for each proposal in order; refuse the rest silently.
 
         Refused: items no longer open, without a free slot, or that this annotator holds, answered or skipped. `most`
-        bounds the annotator's open leases, `budget` counted votes plus live leases of the project. Each lease is
+        bounds each annotator's open leases, `budget` counted votes plus live leases of the project. Each lease is
         written with the serving round's model, strategy, score, planned rank, lane and selection probability.
         """
 
-    def submit(
-        self,
-        name: str,
-        annotator: Subject,
-        answers: Sequence[Answer | LeaseOutcome],
-        *,
-        now: datetime,
-        role: Role,
-        idempotency: tuple[str, str] | None = None,
-    ) -> tuple[list[LeaseOutcome], bool]:
-        """Record answers in one transaction; durable when it returns. One outcome each, in order.
+    def submit_all(
+        self, name: str, submissions: Sequence[Submission], *, now: datetime
+    ) -> list[tuple[list[LeaseOutcome], bool] | IdempotencyMismatch]:
+        """Record answers in one transaction; durable when it returns. For each call one outcome per answer, in order.
 
-        A LeaseOutcome among the answers was already rejected by the caller and is passed through, so that the stored
-        reply of an Idempotency-Key is whole. ACCEPTED: the lease was alive. LATE: expired, but a slot was free: counted
-        all the same. SURPLUS: kept, not counted. DUPLICATE: this annotator's answer to this item is already here.
-        REJECTED: an unknown or foreign lease. `idempotency` is (key, digest of the body): a key seen before replays
-        the stored reply (second value True) or raises IdempotencyMismatch when the digest differs.
+        ACCEPTED: the lease was alive. LATE: expired, but a slot was free: counted all the same. SURPLUS: kept, not
+        counted. DUPLICATE: this annotator's answer to this item is already here. REJECTED: an unknown or foreign lease.
+        An Idempotency-Key seen before replays the stored reply (second value True), or is an IdempotencyMismatch when
+        the digest differs.
         """
 
     def renew(
@@ -331,29 +325,19 @@ class Queue(Protocol):
         Items with `slots` are taken with their votes, live leases and exclusions as SQL knows them.
         """
 
-    def propose(
-        self,
-        name: str,
-        annotator: Subject,
-        count: int,
-        *,
-        expires_at: datetime,
-        review: bool = False,
-        pulls: int | None = None,
-    ) -> list[Candidate]:
-        """Take up to `count` candidates for this annotator, by the lanes' shares, and note their leases.
+    def propose_all(
+        self, name: str, pulls: Sequence[Pull], *, expires_at: datetime
+    ) -> list[list[Candidate] | TooOften]:
+        """Take candidates for each of these annotators, by the lanes' shares, and note their leases.
 
-        Started items (with open slots) come first within their lane. With `review` only disputed items are served.
-        With `pulls` this call counts as a pull, and the annotator has so many in a minute.
-
-        Raises:
-            TooOften: that minute's pulls are used up; says when there are new ones.
+        Started items (with open slots) come first within their lane; a review pull is served disputed items only. A
+        pull with `pulls` counts as one; when that minute's are used up it is TooOften, which says when there are new.
         """
 
     def drop(self, name: str, annotator: Subject, states: Sequence[SlotState]) -> None:
         """SQL refused these candidates: forget their leases and take their state from SQL."""
 
-    def done(self, name: str, annotator: Subject, items: Sequence[ItemNumber]) -> None:
+    def done_all(self, name: str, counted: Sequence[tuple[Subject, Sequence[ItemNumber]]]) -> None:
         """Counted answers are committed: the lease is over and the slot is used up (also when it came late)."""
 
     def put_back(self, name: str, annotator: Subject, items: Sequence[ItemNumber], *, skip: bool) -> None:

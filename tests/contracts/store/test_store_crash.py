@@ -9,8 +9,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from sqlalchemy import event
-from sqlalchemy.exc import OperationalError
+from sqlalchemy import event, text
 from store_desk import MINUTE, NAME, Desk, answer, rows, true_to_the_rows
 
 from labelloop.adapters.sql import tables
@@ -152,15 +151,14 @@ def test_a_transaction_that_the_database_gave_up_is_not_acknowledged(tmp_path):
     desk.fill(1)
     [lease] = desk.grant("ann", 0)
 
-    def give_up(connection, cursor, statement, *_) -> None:
-        if statement.startswith("INSERT INTO annotation"):
-            connection.connection.driver_connection.execute("ROLLBACK")
-            raise OperationalError(statement, {}, Exception("database or disk is full"))
-
-    event.listen(store.engine, "after_cursor_execute", give_up)
+    give_up = "CREATE TRIGGER full BEFORE INSERT ON annotation BEGIN SELECT RAISE(ROLLBACK, 'disk is full'); END"
+    with store.engine.begin() as connection:
+        connection.execute(text(give_up))
     with pytest.raises(Unavailable, match="Try again"):
         desk.submit("ann", lease)
-    event.remove(store.engine, "after_cursor_execute", give_up)
+    with store.engine.begin() as connection:
+        connection.execute(text("DROP TRIGGER full"))
+    assert store.projects.row(NAME).spent == 0
     assert desk.said("ann", lease) == ["accepted"]
     true_to_the_rows(store)
     store.close()

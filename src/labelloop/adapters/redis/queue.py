@@ -14,7 +14,7 @@ from labelloop.adapters.redis.scripts import Scripts, key
 from labelloop.adapters.redis.states import PREFERENCE, Guard, as_json, chunks, milliseconds
 from labelloop.domain.errors import TooOften
 from labelloop.domain.states import Lane
-from labelloop.domain.types import Candidate, ItemNumber, Query, RoundNumber, SlotState, Subject
+from labelloop.domain.types import Candidate, ItemNumber, Pull, Query, RoundNumber, SlotState, Subject
 
 SCAN = 400
 """Most entries that one call looks at in vain per lane, among the started and among the untouched: it bounds how long
@@ -49,6 +49,17 @@ class RedisQueue:
             self._builder.load(name, version, lanes=lanes, slots=slots, shares=shares)
 
     @guarded
+    def propose_all(
+        self, name: str, pulls: Sequence[Pull], *, expires_at: datetime
+    ) -> list[list[Candidate] | TooOften]:
+        expiry = milliseconds(expires_at)
+        calls: list[tuple[str | int, ...]] = [
+            (one.annotator, expiry, max(one.count, 0), int(one.review), self._scan, self._page, one.pulls or 0)
+            for one in pulls
+        ]
+        answers = self._scripts.run_all("propose", name, calls)
+        return [_candidates(name, one, taken) for one, taken in zip(pulls, answers, strict=True)]
+
     def propose(
         self,
         name: str,
@@ -59,19 +70,12 @@ class RedisQueue:
         review: bool = False,
         pulls: int | None = None,
     ) -> list[Candidate]:
-        if count < 1:
-            return []
-        expiry = milliseconds(expires_at)
-        taken = self._scripts.run(
-            "propose", name, annotator, expiry, count, int(review), self._scan, self._page, pulls or 0
-        )
-        if taken[:1] == ["wait"]:
-            raise TooOften(
-                f"You pulled work {pulls} times in a minute, as often as this project allows. Ask for larger batches.",
-                retry_after=int(taken[1]) / 1000,
-                project=name,
-            )
-        return [Candidate(item=ItemNumber(int(item)), lane=Lane(lane)) for item, lane in pairs(taken)]
+        """As `propose_all`, for one annotator; raises TooOften."""
+        one = Pull(annotator=annotator, count=count, review=review, pulls=pulls)
+        proposed = self.propose_all(name, [one], expires_at=expires_at)[0]
+        if isinstance(proposed, TooOften):
+            raise proposed
+        return proposed
 
     @guarded
     def drop(self, name: str, annotator: Subject, states: Sequence[SlotState]) -> None:
@@ -79,8 +83,14 @@ class RedisQueue:
         self._scripts.run_all("place", name, calls)
 
     @guarded
+    def done_all(self, name: str, counted: Sequence[tuple[Subject, Sequence[ItemNumber]]]) -> None:
+        calls: list[tuple[str | int, ...]]
+        calls = [(annotator, *part) for annotator, items in counted for part in chunks(items, FEW)]
+        self._scripts.run_all("done", name, calls)
+
     def done(self, name: str, annotator: Subject, items: Sequence[ItemNumber]) -> None:
-        self._scripts.run_all("done", name, [(annotator, *part) for part in chunks(items, FEW)])
+        """As `done_all`, for one annotator."""
+        self.done_all(name, [(annotator, items)])
 
     @guarded
     def put_back(self, name: str, annotator: Subject, items: Sequence[ItemNumber], *, skip: bool) -> None:
@@ -156,3 +166,16 @@ class RedisQueue:
     @guarded
     def ping(self) -> bool:
         return bool(self._connection.ping())
+
+
+def _candidates(name: str, one: Pull, taken: list[str]) -> list[Candidate] | TooOften:
+    if taken[:1] == ["wait"]:
+        return TooOften(
+            f"You pulled work {one.pulls} times in a minute, as often as this project allows. Ask for larger batches.",
+            retry_after=int(taken[1]) / 1000,
+            project=name,
+        )
+    return [Candidate(item=ItemNumber(int(item)), lane=_LANES[lane]) for item, lane in pairs(taken)]
+
+
+_LANES = {lane.value: lane for lane in Lane}

@@ -1,30 +1,24 @@
-"""Assignments as the writers of dispatch see them: what happened to an item so far, and which slots are free.
-
-Statements are built once: building one costs many times what the database needs to run it.
-"""
+"""Assignments as the writers of dispatch see them: what happened to an item so far, and which slots are free."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
-
-from sqlalchemy import Connection, and_, bindparam, select, text, update
 
 from labelloop.adapters.sql import tables
-from labelloop.adapters.sql.database import chunks
+from labelloop.adapters.sql.driver import Driver, statement
+from labelloop.adapters.sql.tables import microseconds
 from labelloop.domain.states import AssignmentState, Lane
 from labelloop.domain.types import LeaseId, Subject
 
 UNKNOWN = "no such lease of yours; ask for a new batch"
 MOST_ID = 2**63 - 1
 _HOLDING = frozenset({AssignmentState.LEASED, AssignmentState.DONE})
-_leases = tables.assignment
 
 
 @dataclass(slots=True)
 class Assignment:
-    """One row of the table, while an operation changes it."""
+    """One row of the table, while an operation changes it; from `round` on it says why the item was served."""
 
     id: int
     item: int
@@ -32,13 +26,13 @@ class Assignment:
     slot: int
     state: AssignmentState
     lane: Lane
-    expires_at: datetime
-    round: int | None
-    model: int | None
-    strategy: str | None
-    score: float | None
-    probability: float | None
-    planned_rank: int | None
+    round: int | None = None
+    model: int | None = None
+    strategy: str | None = None
+    score: float | None = None
+    probability: float | None = None
+    planned_rank: int | None = None
+    served_rank: int | None = None
 
     @property
     def live(self) -> bool:
@@ -51,65 +45,56 @@ class Assignment:
         return self.slot >= tables.REVIEW_SLOT
 
 
-_COLUMNS = tuple(_leases.c[name] for name in Assignment.__dataclass_fields__)
-_PAST = (
-    select(*_COLUMNS)
-    .where(_leases.c.project == bindparam("project"), _leases.c.item.in_(bindparam("items", expanding=True)))
-    .order_by(_leases.c.id)
+_PAST = statement(
+    "SELECT id, item, annotator, slot, state, lane, round, model, strategy, score, probability, planned_rank,"
+    " served_rank, expires_at FROM assignment WHERE project = ? AND item IN [?] ORDER BY id"
 )
-# In an UPDATE a parameter may not be named like a column, hence the underscores.
-_OVER = and_(_leases.c.project == bindparam("_project"), text(tables.LIVE), _leases.c.expires_at <= bindparam("_now"))
-_EXPIRED: dict[str, Any] = {"state": AssignmentState.EXPIRED, "closed_at": bindparam("_now", type_=tables.Instant())}
-_EXPIRE = update(_leases).where(_OVER).values(_EXPIRED)
-_EXPIRE_ITEMS = _EXPIRE.where(_leases.c.item.in_(bindparam("_items", expanding=True)))
-_OWN = select(_leases.c.id, _leases.c.item).where(
-    _leases.c.project == bindparam("project"),
-    _leases.c.annotator == bindparam("annotator"),
-    _leases.c.id.in_(bindparam("ids", expanding=True)),
-)
-_CLOSE: Any = (
-    update(_leases)
-    .where(_leases.c.id == bindparam("_id"))
-    .values({"state": bindparam("_state"), "slot": bindparam("_slot"), "closed_at": bindparam("_now")})
-)
+_EXPIRE = "UPDATE assignment SET state = 'expired', closed_at = ? WHERE project = ? AND state = 'leased'"
+_EXPIRE_ALL = statement(f"{_EXPIRE} AND expires_at <= ?")
+_EXPIRE_ITEMS = statement(f"{_EXPIRE} AND expires_at <= ? AND item IN [?]")
+_OWN = statement("SELECT id, item FROM assignment WHERE project = ? AND annotator = ? AND id IN [?]")
+_CLOSE = statement("UPDATE assignment SET state = ?, closed_at = ? WHERE id IN [?]")
+_CLOSE_IN = statement("UPDATE assignment SET state = ?, closed_at = ?, slot = ? WHERE id = ?")
 
 
-def past(connection: Connection, project: int, items: Iterable[int], now: datetime) -> dict[int, list[Assignment]]:
+def past(driver: Driver, project: int, items: Iterable[int], now: datetime) -> dict[int, list[Assignment]]:
     """Every assignment of these items, oldest first. Leases whose time is over are marked, in the store too."""
     found: dict[int, list[Assignment]] = defaultdict(list)
-    for chunk in chunks(items):
-        over = set()
-        for row in connection.execute(_PAST, {"project": project, "items": chunk}):
-            one = Assignment(*row)
-            one.state, one.lane = AssignmentState(one.state), Lane(one.lane)
-            if one.live and one.expires_at <= now:
-                one.state = AssignmentState.EXPIRED
-                over.add(one.item)
-            found[one.item].append(one)
-        if over:
-            connection.execute(_EXPIRE_ITEMS, {"_project": project, "_now": now, "_items": sorted(over)})
+    asked, moment, over = list(items), microseconds(now), set[int]()
+    for *row, expires_at in driver.rows(_PAST, project, asked) if asked else ():
+        one = Assignment(*row)
+        one.state, one.lane = AssignmentState(one.state), Lane(one.lane)
+        if one.live and expires_at <= moment:
+            one.state = AssignmentState.EXPIRED
+            over.add(one.item)
+        found[one.item].append(one)
+    if over:
+        driver.run(_EXPIRE_ITEMS, moment, project, moment, sorted(over))
     return found
 
 
-def expire(connection: Connection, project: int, now: datetime) -> int:
+def expire(driver: Driver, project: int, now: datetime) -> int:
     """Mark all leases of the project whose time is over. Returns how many."""
-    return int(connection.execute(_EXPIRE, {"_project": project, "_now": now}).rowcount)
+    moment = microseconds(now)
+    return driver.run(_EXPIRE_ALL, moment, project, moment)
 
 
-def own(connection: Connection, project: int, annotator: Subject, ids: Sequence[LeaseId]) -> dict[int, int]:
+def own(driver: Driver, project: int, annotator: Subject, ids: Sequence[LeaseId]) -> dict[int, int]:
     """Which of these leases are the annotator's: id → item."""
-    found: dict[int, int] = {}
-    for chunk in chunks(one for one in ids if 0 < one <= MOST_ID):
-        rows = connection.execute(_OWN, {"project": project, "annotator": annotator, "ids": chunk})
-        found.update((row.id, row.item) for row in rows)
-    return found
+    asked = [one for one in ids if 0 < one <= MOST_ID]
+    return dict(driver.rows(_OWN, project, annotator, asked)) if asked else {}
 
 
-def close(connection: Connection, changed: Iterable[Assignment], now: datetime) -> None:
-    """Write the state and slot of assignments that ended."""
-    rows = [{"_id": one.id, "_state": one.state, "_slot": one.slot, "_now": now} for one in changed]
-    if rows:
-        connection.execute(_CLOSE, rows)
+def close(driver: Driver, changed: Iterable[Assignment], now: datetime, *, moved: Iterable[Assignment] = ()) -> None:
+    """Write the state of assignments that ended, and also the slot of those that `moved`."""
+    by_state: dict[AssignmentState, list[int]] = defaultdict(list)
+    for one in changed:
+        by_state[one.state].append(one.id)
+    moment = microseconds(now)
+    for state, ids in by_state.items():
+        driver.run(_CLOSE, state.value, moment, ids)
+    for one in moved:
+        driver.run(_CLOSE_IN, one.state.value, moment, one.slot, one.id)
 
 
 def free_slot(past_of_item: Iterable[Assignment], needed: int) -> int | None:

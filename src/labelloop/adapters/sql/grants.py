@@ -3,201 +3,235 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import NamedTuple
 
-from sqlalchemy import Connection, Row, and_, bindparam, exists, func, insert, literal, select, text
+import orjson
+from sqlalchemy import Connection
 
-from labelloop.adapters.sql import tables
 from labelloop.adapters.sql.assignments import Assignment, free_slot, past, review_slot
+from labelloop.adapters.sql.driver import Driver, inserting, statement
+from labelloop.adapters.sql.tables import microseconds
 from labelloop.domain.states import AssignmentState, ItemState, Lane
-from labelloop.domain.types import Candidate, ItemNumber, Lease, LeaseId, Subject
+from labelloop.domain.types import Candidate, ItemNumber, Lease, LeaseId, Proposal
 
-_items, _projects, _leases, _queries = tables.item, tables.project, tables.assignment, tables.query
-_rounds, _answers = tables.round_, tables.annotation
 _TURN = frozenset({AssignmentState.LEASED, AssignmentState.DONE, AssignmentState.SKIPPED})
-_WHY = ("round", "model", "strategy", "score", "probability", "planned_rank")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Grant:
-    """One request for leases. `most` bounds the annotator's open leases, `budget` counted votes plus live leases."""
+class Grants:
+    """What is proposed to several annotators of a project at once; in order, so that who comes first is served first.
+
+    `most` bounds each annotator's open leases, `budget` counted votes plus live leases of the project.
+    """
 
     project: int
-    annotator: Subject
-    candidates: Sequence[Candidate]
+    proposals: Sequence[Proposal]
     now: datetime
     expires_at: datetime
     most: int
     budget: int | None
 
-    def __call__(self, connection: Connection) -> list[Lease]:
-        """Write the leases; a number of statements that does not grow with the candidates."""
-        desk = _look(connection, self)
-        picked = [desk.place(item) for item in desk.affordable()]
-        if not picked:
-            return []
-        desk.number(connection, picked)
-        # Writers of a project follow one another, so what was free a moment ago still is.
-        ids = {row.item: row.id for row in connection.execute(_INSERT, picked)}
-        return [self._lease(row, desk.items[row["item"]], ids[row["item"]]) for row in picked]
+    def __call__(self, connection: Connection) -> list[list[Lease]]:
+        """Write the leases; a number of statements that does not grow with the proposals or their candidates."""
+        driver = Driver(connection)
+        desk = _look(driver, self)
+        placed = [[desk.place(one, proposal) for one in desk.affordable(proposal)] for proposal in self.proposals]
+        new = [one for batch in placed for one in batch]
+        if new:
+            desk.rank(driver, new)
+            _write(driver, self, new)
+        return [[self._lease(one, desk.items[one.item]) for one in batch] for batch in placed]
 
-    def _lease(self, row: dict[str, Any], item: Row[Any], number: int) -> Lease:
+    def _lease(self, one: Assignment, item: "_Item") -> Lease:
         return Lease(
-            id=LeaseId(number),
-            item=ItemNumber(row["item"]),
+            id=LeaseId(one.id),
+            item=ItemNumber(one.item),
             key=item.key,
-            data=item.data,
-            lane=Lane(row["lane"]),
+            data=orjson.loads(item.data),
+            lane=one.lane,
             expires_at=self.expires_at,
         )
 
 
+class _Item(NamedTuple):
+    """A proposed item, and what the serving round says of it (`planned` is None when it is not in it)."""
+
+    number: int
+    key: str
+    data: str
+    state: str
+    needed: int
+    pending: int
+    planned: str | None
+    rank: int
+    score: float
+    probability: float
+
+
+class _Project(NamedTuple):
+    """The serving round, and what counts against the budget so far."""
+
+    round: int | None
+    spent: int
+    model: int | None
+    strategy: str | None
+
+
 @dataclass(slots=True, kw_only=True)
 class _Desk:
-    """All that is known when a batch is granted: rows of the store by item, and what may still be given away."""
+    """All that is known when leases are granted; it changes with each of them."""
 
-    grant: Grant
-    state: Row[Any]
-    items: dict[int, Row[Any]]
+    grants: Grants
+    project: _Project
+    items: dict[int, _Item]
     past: dict[int, list[Assignment]]
-    lanes: dict[ItemNumber, Lane] = field(init=False)
+    answered: set[tuple[int, str]]
+    open_leases: dict[str, int]
+    left: int | None
+    fresh: set[int] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.lanes = {candidate.item: candidate.lane for candidate in self.grant.candidates}
+        serving = self.project.round
+        served = {item for item, rows in self.past.items() if any(one.round == serving for one in rows)}
+        self.fresh = set(self.items) - served
 
-    def affordable(self) -> Iterable[ItemNumber]:
+    def affordable(self, proposal: Proposal) -> Iterable[Candidate]:
         """Candidates in order, as long as the annotator's share and the budget last; reviews cost no budget."""
-        budget, open_leases = self.grant.budget, self.state.mine
-        left = None if budget is None else budget - self.state.spent - self.state.live
-        for item, lane in self.lanes.items():
-            if open_leases >= self.grant.most:
+        mine = proposal.annotator
+        for one in {candidate.item: candidate for candidate in proposal.candidates}.values():
+            if self.open_leases.get(mine, 0) >= self.grants.most:
                 return
-            if not self._allowed(item, lane):
+            if not self._allowed(one, mine):
                 continue
-            if lane is not Lane.REVIEW and left is not None:
-                if left <= 0:
+            if one.lane is not Lane.REVIEW and self.left is not None:
+                if self.left <= 0:
                     continue
-                left -= 1
-            open_leases += 1
-            yield item
+                self.left -= 1
+            self.open_leases[mine] = self.open_leases.get(mine, 0) + 1
+            yield one
 
-    def _allowed(self, item: ItemNumber, lane: Lane) -> bool:
+    def _allowed(self, one: Candidate, annotator: str) -> bool:
         """Whether the item is open, has a free slot, and this annotator has not had it."""
-        row, mine = self.items.get(item), self.grant.annotator
-        if row is None or row.answered:
+        row = self.items.get(one.item)
+        if row is None or (one.item, annotator) in self.answered:
             return False
-        before = self.past.get(item, [])
-        if any(one.annotator == mine and one.state in _TURN for one in before):
+        before = self.past.get(one.item, ())
+        if any(other.annotator == annotator and other.state in _TURN for other in before):
             return False
-        if lane is Lane.REVIEW:
-            held = any(one.live and one.reviewing for one in before)
+        if one.lane is Lane.REVIEW:
+            held = any(other.live and other.reviewing for other in before)
             return row.state == ItemState.DISPUTED and not row.pending and not held
         return row.state == ItemState.POOLED and free_slot(before, row.needed) is not None
 
-    def place(self, item: ItemNumber) -> dict[str, Any]:
-        """The row of a lease on an allowed item, with why it is served."""
-        row, lane, before = self.items[item], self.lanes[item], self.past.get(item, [])
-        return {
-            "project": self.grant.project,
-            "item": item,
-            "annotator": self.grant.annotator,
-            "slot": review_slot(before) if lane is Lane.REVIEW else free_slot(before, row.needed),
-            "state": AssignmentState.LEASED,
-            "leased_at": self.grant.now,
-            "expires_at": self.grant.expires_at,
-            "served_rank": None,
-            **self._why(row, lane, before),
-        }
+    def place(self, one: Candidate, proposal: Proposal) -> Assignment:
+        """The lease of an allowed item, with why it is served; from here on the item has it in its past."""
+        row, before = self.items[one.item], self.past.setdefault(one.item, [])
+        slot = review_slot(before) if one.lane is Lane.REVIEW else free_slot(before, row.needed)
+        new = Assignment(
+            id=0,
+            item=one.item,
+            annotator=proposal.annotator,
+            slot=slot or 0,
+            state=AssignmentState.LEASED,
+            lane=one.lane,
+        )
+        if one.lane is not Lane.REVIEW:
+            self._say_why(new, row, before)
+        before.append(new)
+        return new
 
-    def _why(self, row: Row[Any], lane: Lane, before: list[Assignment]) -> dict[str, Any]:
-        if lane is Lane.REVIEW:
-            return {"lane": lane, **dict.fromkeys(_WHY)}
-        if row.planned_lane is not None:
-            state = self.state
-            planned = (state.round, state.model, state.strategy, row.score, row.probability, row.rank)
-            return {"lane": row.planned_lane, **dict(zip(_WHY, planned, strict=True))}
+    def _say_why(self, new: Assignment, row: _Item, before: list[Assignment]) -> None:
+        if row.planned is not None:
+            project = self.project
+            new.lane, new.round, new.model, new.strategy = (
+                Lane(row.planned),
+                project.round,
+                project.model,
+                project.strategy,
+            )
+            new.score, new.probability, new.planned_rank = row.score, row.probability, row.rank
+            return
         # Not in the serving round: an item that was started in an older one goes on for the reason it was started.
         started = next((one for one in before if one.round is not None), None)
-        if started is None:
-            return {"lane": lane, **dict.fromkeys(_WHY)}
-        return {"lane": started.lane, **{name: getattr(started, name) for name in _WHY}}
+        if started is not None:
+            new.lane, new.round, new.model, new.strategy = started.lane, started.round, started.model, started.strategy
+            new.score, new.probability, new.planned_rank = started.score, started.probability, started.planned_rank
 
-    def number(self, connection: Connection, picked: list[dict[str, Any]]) -> None:
+    def rank(self, driver: Driver, new: Sequence[Assignment]) -> None:
         """Give each item that is served for the first time in its round its place in the order served."""
-        serving = self.state.round
-        fresh = [row for row in picked if serving is not None and row["round"] == serving and self._first(row["item"])]
-        if not fresh:
-            return
-        found = connection.execute(_SERVED, {"project": self.grant.project, "round": serving}).one()
-        following = dict(zip(Lane, found, strict=True))
-        for row in fresh:
-            row["served_rank"] = following[Lane(row["lane"])]
-            following[Lane(row["lane"])] += 1
-
-    def _first(self, item: int) -> bool:
-        return not any(one.round == self.state.round for one in self.past.get(item, []))
+        serving, following = self.project.round, dict[Lane, int]()
+        for one in new:
+            if serving is None or one.round != serving or one.item not in self.fresh:
+                continue
+            self.fresh.discard(one.item)
+            if one.lane not in following:
+                last = driver.rows(_SERVED, self.grants.project, serving, one.lane.value)[0][0]
+                following[one.lane] = 0 if last is None else last + 1
+            one.served_rank = following[one.lane]
+            following[one.lane] += 1
 
 
-def _look(connection: Connection, grant: Grant) -> _Desk:
-    numbers = list({candidate.item for candidate in grant.candidates})
-    asked = {"project": grant.project, "annotator": grant.annotator, "now": grant.now}
-    before = past(connection, grant.project, numbers, grant.now)
-    state = connection.execute(_STATE if grant.budget is None else _STATE_WITH_BUDGET, asked).one()
-    known = {"project": grant.project, "annotator": grant.annotator, "round": state.round, "items": numbers}
-    rows = connection.execute(_ITEMS, known)
-    return _Desk(grant=grant, state=state, items={row.number: row for row in rows}, past=before)
-
-
-def _state(*, with_budget: bool) -> Any:
-    """The project's serving round and spending, and the live leases: of the annotator, and of all that cost budget."""
-    live = and_(_leases.c.project == bindparam("project"), text(tables.LIVE), _leases.c.expires_at > bindparam("now"))
-    mine = select(func.count()).select_from(_leases).where(live, _leases.c.annotator == bindparam("annotator"))
-    paid = select(func.count()).select_from(_leases).where(live, _leases.c.lane != Lane.REVIEW)
-    serving = and_(_rounds.c.project == _projects.c.id, _rounds.c.number == _projects.c.round)
-    return (
-        select(
-            _projects.c.round,
-            _projects.c.spent,
-            _rounds.c.model,
-            _rounds.c.strategy,
-            mine.scalar_subquery().label("mine"),
-            (paid.scalar_subquery() if with_budget else literal(0)).label("live"),
-        )
-        .select_from(_projects.outerjoin(_rounds, serving))
-        .where(_projects.c.id == bindparam("project"))
+def _look(driver: Driver, grants: Grants) -> _Desk:
+    project, moment = grants.project, microseconds(grants.now)
+    numbers = list({one.item for proposal in grants.proposals for one in proposal.candidates})
+    before = past(driver, project, numbers, grants.now)
+    known = _Project(*driver.rows(_PROJECT, project)[0])
+    left = None
+    if grants.budget is not None:
+        left = grants.budget - known.spent - driver.rows(_PAID, project, moment)[0][0]
+    annotators = list({proposal.annotator for proposal in grants.proposals})
+    return _Desk(
+        grants=grants,
+        project=known,
+        items={row[0]: _Item(*row) for row in driver.rows(_ITEMS, known.round, project, numbers)},
+        past=before,
+        answered=set(driver.rows(_ANSWERED, project, numbers)),
+        open_leases=dict(driver.rows(_OPEN, project, moment, annotators)),
+        left=left,
     )
 
 
-def _candidates() -> Any:
-    """The items proposed, what the serving round says of each, and whether the annotator has answered it."""
-    planned = and_(
-        _queries.c.project == bindparam("project"),
-        _queries.c.round == bindparam("round"),
-        _queries.c.item == _items.c.number,
-    )
-    answered = exists().where(
-        _answers.c.project == bindparam("project"),
-        _answers.c.item == _items.c.number,
-        _answers.c.annotator == bindparam("annotator"),
-    )
-    shown = (_items.c.number, _items.c.key, _items.c.data, _items.c.state, _items.c.needed, _items.c.pending)
-    why = (_queries.c.lane.label("planned_lane"), _queries.c.rank, _queries.c.score, _queries.c.probability)
-    wanted = and_(_items.c.project == bindparam("project"), _items.c.number.in_(bindparam("items", expanding=True)))
-    return (
-        select(*shown, *why, answered.label("answered")).select_from(_items.outerjoin(_queries, planned)).where(wanted)
-    )
+def _write(driver: Driver, grants: Grants, new: Sequence[Assignment]) -> None:
+    if driver.sqlite:
+        # Nobody else writes meanwhile, so the next ids are known before the rows are there.
+        last = driver.rows(_LAST_ID)
+        ids: Iterable[int] = range((last[0][0] if last else 0) + 1, 2**63 - 1)
+    else:
+        ids = (row[0] for row in driver.rows(_NEXT_IDS, len(new)))
+    began, ends = microseconds(grants.now), microseconds(grants.expires_at)
+    rows = []
+    for one, number in zip(new, ids, strict=False):
+        one.id = number
+        why = (one.round, one.model, one.strategy, one.score, one.probability, one.planned_rank, one.served_rank)
+        who = (number, grants.project, one.item, one.annotator, one.slot)
+        rows.append((*who, one.state.value, one.lane.value, *why, began, ends))
+    driver.many(_INSERT, rows)
 
 
-def _served() -> Any:
-    """Per lane, the next place in the order served of a round."""
-    of_round = and_(
-        _leases.c.project == bindparam("project"), _leases.c.round == bindparam("round"), text(tables.SERVED)
-    )
-    last = [select(func.max(_leases.c.served_rank)).where(of_round, _leases.c.lane == lane) for lane in Lane]
-    return select(*(func.coalesce(one.scalar_subquery(), -1) + 1 for one in last))
-
-
-# Built once: building a statement costs many times what the database needs to run it.
-_STATE, _STATE_WITH_BUDGET = _state(with_budget=False), _state(with_budget=True)
-_ITEMS, _SERVED = _candidates(), _served()
-_INSERT = insert(_leases).returning(_leases.c.id, _leases.c.item)
+_PROJECT = statement(
+    "SELECT p.round, p.spent, r.model, r.strategy FROM project p"
+    " LEFT JOIN round r ON r.project = p.id AND r.number = p.round WHERE p.id = ?"
+)
+_PAID = statement(
+    "SELECT count(*) FROM assignment WHERE project = ? AND state = 'leased' AND expires_at > ? AND lane <> 'review'"
+)
+_OPEN = statement(
+    "SELECT annotator, count(*) FROM assignment"
+    " WHERE project = ? AND state = 'leased' AND expires_at > ? AND annotator IN [?] GROUP BY annotator"
+)
+_ITEMS = statement(
+    "SELECT i.number, i.key, i.data, i.state, i.needed, i.pending, q.lane, q.rank, q.score, q.probability"
+    " FROM item i LEFT JOIN query q ON q.project = i.project AND q.round = ? AND q.item = i.number"
+    " WHERE i.project = ? AND i.number IN [?]"
+)
+_ANSWERED = statement("SELECT item, annotator FROM annotation WHERE project = ? AND item IN [?]")
+_SERVED = statement(
+    "SELECT max(served_rank) FROM assignment WHERE project = ? AND round = ? AND lane = ? AND served_rank IS NOT NULL"
+)
+_LAST_ID = statement("SELECT seq FROM sqlite_sequence WHERE name = 'assignment'")
+_NEXT_IDS = statement("SELECT nextval('assignment_id_seq') FROM generate_series(1, ?)")
+_INSERT = inserting(
+    "assignment",
+    *("id", "project", "item", "annotator", "slot", "state", "lane", "round", "model", "strategy", "score"),
+    *("probability", "planned_rank", "served_rank", "leased_at", "expires_at"),
+)

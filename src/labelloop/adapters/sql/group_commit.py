@@ -1,7 +1,8 @@
 """Group commit: one thread per process writes what many callers wait for, with one commit for all of them.
 
-A commit costs a flush of the disk; a flush costs the same for one operation as for 256. Each operation runs in a
-savepoint of its own, so that the failure of one is its caller's alone. Callers learn their result after the commit.
+A commit costs a flush of the disk; a flush costs the same for one operation as for 256. When an operation fails, all
+of its group are done again, each in a savepoint of its own, so that the failure of one is its caller's alone; so an
+operation must have no effect but on its connection. Callers learn their result after the commit.
 """
 
 import threading
@@ -87,9 +88,10 @@ class GroupCommit:
 
     def _commit(self, batch: list[_Operation]) -> None:
         try:
-            with self._begin({operation.project for operation in batch}) as connection:
-                for operation in batch:
-                    _attempt(connection, operation)
+            if not self._at_once(batch):
+                with self._begin({operation.project for operation in batch}) as connection:
+                    for operation in batch:
+                        _attempt(connection, operation)
         except Exception as error:  # noqa: BLE001 - whatever it was, each caller must learn that nothing was written
             for operation in batch:
                 operation.future.set_exception(_failure(error))
@@ -100,13 +102,34 @@ class GroupCommit:
             else:
                 operation.future.set_result(operation.result)
 
+    def _at_once(self, batch: list[_Operation]) -> bool:
+        """Whether all of it is committed; False when an operation failed and nothing was written."""
+        try:
+            with self._begin({operation.project for operation in batch}) as connection:
+                for operation in batch:
+                    try:
+                        operation.result = operation.work(connection)
+                    except OperationalError:
+                        # The server went away or the disk is full: the transaction may be gone, and no savepoint helps.
+                        raise
+                    except Exception as error:
+                        if connection.invalidated:
+                            raise
+                        raise _OperationFailed from error
+        except _OperationFailed:
+            return False
+        return True
+
+
+class _OperationFailed(Exception):
+    """Says that the cause is an operation's own, and undoes the transaction."""
+
 
 def _attempt(connection: Connection, operation: _Operation) -> None:
     try:
         with connection.begin_nested():
             operation.result = operation.work(connection)
     except OperationalError:
-        # The server went away or the disk is full: the transaction may be gone, and with it what others wrote.
         raise
     except Exception as error:
         if connection.invalidated:

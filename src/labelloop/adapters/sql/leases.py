@@ -3,18 +3,18 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import Connection, bindparam, update
+from sqlalchemy import Connection
 
-from labelloop.adapters.sql import assignments, tables
+from labelloop.adapters.sql import assignments
 from labelloop.adapters.sql.assignments import UNKNOWN, Assignment
+from labelloop.adapters.sql.driver import Driver, statement
+from labelloop.adapters.sql.tables import microseconds
 from labelloop.domain.states import AssignmentState, Outcome
 from labelloop.domain.types import ItemNumber, LeaseId, LeaseOutcome, Subject
 
 _TURN = frozenset({AssignmentState.LEASED, AssignmentState.DONE, AssignmentState.SKIPPED})
-_ENDS: dict[str, Any] = {"expires_at": bindparam("_end")}
-_RENEW = update(tables.assignment).where(tables.assignment.c.id == bindparam("_id")).values(_ENDS)
+_RENEW = statement("UPDATE assignment SET expires_at = ? WHERE id IN [?]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,10 +29,11 @@ class Renewal:
 
     def __call__(self, connection: Connection) -> list[LeaseOutcome]:
         """An outcome each, in order."""
-        mine, _ = _load(connection, self)
+        driver = Driver(connection)
+        mine, _ = _load(driver, self)
         live = [one.id for one in mine.values() if one.live]
         if live:
-            connection.execute(_RENEW, [{"_id": one, "_end": self.expires_at} for one in live])
+            driver.run(_RENEW, microseconds(self.expires_at), live)
         return [self._say(lease, mine.get(lease)) for lease in self.leases]
 
     def _say(self, lease: LeaseId, known: Assignment | None) -> LeaseOutcome:
@@ -59,10 +60,11 @@ class Closing:
 
     def __call__(self, connection: Connection) -> list[LeaseOutcome]:
         """An outcome each, in order."""
-        mine, past = _load(connection, self)
+        driver = Driver(connection)
+        mine, past = _load(driver, self)
         changed: list[Assignment] = []
         outcomes = [self._close(lease, mine.get(lease), past, changed) for lease in self.leases]
-        assignments.close(connection, changed, self.now)
+        assignments.close(driver, changed, self.now)
         return outcomes
 
     def _close(
@@ -100,10 +102,8 @@ class Closing:
             changed.append(chosen)
 
 
-def _load(
-    connection: Connection, request: Renewal | Closing
-) -> tuple[dict[int, Assignment], dict[int, list[Assignment]]]:
+def _load(driver: Driver, request: Renewal | Closing) -> tuple[dict[int, Assignment], dict[int, list[Assignment]]]:
     """The annotator's leases by id, and everything that happened to their items."""
-    mine = assignments.own(connection, request.project, request.annotator, request.leases)
-    past = assignments.past(connection, request.project, set(mine.values()), request.now)
+    mine = assignments.own(driver, request.project, request.annotator, request.leases)
+    past = assignments.past(driver, request.project, set(mine.values()), request.now)
     return {one.id: one for rows in past.values() for one in rows if one.id in mine}, past

@@ -10,9 +10,11 @@ from sqlalchemy import Connection, Select, and_, delete, exists, select, text
 from labelloop.adapters.sql import history, tables
 from labelloop.adapters.sql.assignments import expire
 from labelloop.adapters.sql.database import Database, chunks
-from labelloop.adapters.sql.grants import Grant
+from labelloop.adapters.sql.driver import Driver
+from labelloop.adapters.sql.grants import Grants
 from labelloop.adapters.sql.leases import Closing, Renewal
-from labelloop.adapters.sql.submissions import Submission
+from labelloop.adapters.sql.submissions import Submissions
+from labelloop.domain.errors import IdempotencyMismatch
 from labelloop.domain.states import AssignmentState, ItemState, Lane, Role
 from labelloop.domain.types import (
     Answer,
@@ -22,8 +24,10 @@ from labelloop.domain.types import (
     Lease,
     LeaseId,
     LeaseOutcome,
+    Proposal,
     SlotState,
     Subject,
+    Submission,
 )
 
 _items, _leases, _answers = tables.item, tables.assignment, tables.annotation
@@ -34,6 +38,22 @@ class SqlLedger:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+
+    def grant_all(
+        self,
+        name: str,
+        proposals: Sequence[Proposal],
+        *,
+        now: datetime,
+        expires_at: datetime,
+        most: int,
+        budget: int | None = None,
+    ) -> list[list[Lease]]:
+        if not any(proposal.candidates for proposal in proposals):
+            return [[] for _ in proposals]
+        project = self._database.id_of(name)
+        grants = Grants(project=project, proposals=proposals, now=now, expires_at=expires_at, most=most, budget=budget)
+        return self._database.group(project, grants)
 
     def grant(
         self,
@@ -46,19 +66,15 @@ class SqlLedger:
         most: int,
         budget: int | None = None,
     ) -> list[Lease]:
-        if not candidates:
-            return []
+        """As `grant_all`, for one annotator."""
+        proposals = [Proposal(annotator=annotator, candidates=candidates)]
+        return self.grant_all(name, proposals, now=now, expires_at=expires_at, most=most, budget=budget)[0]
+
+    def submit_all(
+        self, name: str, submissions: Sequence[Submission], *, now: datetime
+    ) -> list[tuple[list[LeaseOutcome], bool] | IdempotencyMismatch]:
         project = self._database.id_of(name)
-        grant = Grant(
-            project=project,
-            annotator=annotator,
-            candidates=candidates,
-            now=now,
-            expires_at=expires_at,
-            most=most,
-            budget=budget,
-        )
-        return self._database.group(project, grant)
+        return self._database.group(project, Submissions(project=project, submissions=submissions, now=now))
 
     def submit(
         self,
@@ -70,11 +86,12 @@ class SqlLedger:
         role: Role,
         idempotency: tuple[str, str] | None = None,
     ) -> tuple[list[LeaseOutcome], bool]:
-        project = self._database.id_of(name)
-        submission = Submission(
-            project=project, annotator=annotator, answers=answers, now=now, role=role, idempotency=idempotency
-        )
-        return self._database.group(project, submission)
+        """As `submit_all`, for one call; raises IdempotencyMismatch."""
+        one = Submission(annotator=annotator, role=role, answers=answers, idempotency=idempotency)
+        recorded = self.submit_all(name, [one], now=now)[0]
+        if isinstance(recorded, IdempotencyMismatch):
+            raise recorded
+        return recorded
 
     def renew(
         self, name: str, annotator: Subject, leases: Sequence[LeaseId], *, now: datetime, expires_at: datetime
@@ -123,7 +140,9 @@ class SqlLedger:
         with self._database.read() as connection:
             due = connection.execute(select(_leases.c.id).where(over).limit(1)).first()
         # Asked every second: without anything due, no writer has to wait for us.
-        return 0 if due is None else self._database.group(project, lambda writing: expire(writing, project, now))
+        return (
+            0 if due is None else self._database.group(project, lambda writing: expire(Driver(writing), project, now))
+        )
 
     def slots(self, name: str, numbers: Sequence[ItemNumber] | None = None) -> list[SlotState]:
         """Items that are no longer POOLED (only among the given ones) ask for 0 votes."""

@@ -1,137 +1,168 @@
 """Recording answers: what each comes to, and the rows that say so. Runs inside a group commit."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, bindparam, exists, insert, select, update
+import orjson
+from sqlalchemy import Connection
 
-from labelloop.adapters.sql import assignments, tables
-from labelloop.adapters.sql.assignments import UNKNOWN, Assignment, free_slot, review_slot
-from labelloop.adapters.sql.database import chunks
+from labelloop.adapters.sql import assignments
+from labelloop.adapters.sql.assignments import MOST_ID, UNKNOWN, Assignment, free_slot, review_slot
+from labelloop.adapters.sql.driver import Driver, inserting, statement
+from labelloop.adapters.sql.tables import microseconds
 from labelloop.domain.errors import IdempotencyMismatch
 from labelloop.domain.states import AssignmentState, ItemState, Lane, Outcome, Role
-from labelloop.domain.types import Answer, ItemNumber, LeaseOutcome, Subject
+from labelloop.domain.types import Answer, ItemNumber, LeaseOutcome, Submission
 
-_items, _projects = tables.item, tables.project
-_answers, _replies = tables.annotation, tables.reply
+Recorded = tuple[list[LeaseOutcome], bool]
+"""An outcome for each answer, and whether they are a replay."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Submission:
-    """One body of answers by one annotator."""
+class Submissions:
+    """Answers of several annotators of a project at once, in order."""
 
     project: int
-    annotator: Subject
-    answers: Sequence[Answer | LeaseOutcome]
+    submissions: Sequence[Submission]
     now: datetime
-    role: Role
-    idempotency: tuple[str, str] | None
 
-    def __call__(self, connection: Connection) -> tuple[list[LeaseOutcome], bool]:
-        """Write the answers and the reply; True when the reply was there already."""
-        stored = self._replay(connection)
-        if stored is not None:
-            return stored, True
-        desk = _look(connection, self)
-        outcomes = [a if isinstance(a, LeaseOutcome) else desk.take(a) for a in self.answers]
-        desk.write(connection)
-        if self.idempotency is not None:
-            self._keep(connection, outcomes)
-        return outcomes, False
+    def __call__(self, connection: Connection) -> list[Recorded | IdempotencyMismatch]:
+        """Write the answers and the replies; a number of statements that does not grow with the answers."""
+        driver = Driver(connection)
+        desk = _look(driver, self)
+        replies = _Replies(driver, self)
+        recorded = [replies.stored(one) or desk.record(one, replies) for one in self.submissions]
+        desk.write(driver)
+        replies.write(driver)
+        return recorded
 
-    def _replay(self, connection: Connection) -> list[LeaseOutcome] | None:
-        if self.idempotency is None:
+
+class _Replies:
+    """What was said to earlier calls with the same Idempotency-Key, in the store or a moment ago."""
+
+    def __init__(self, driver: Driver, request: Submissions) -> None:
+        self._request = request
+        self._new: list[tuple[Any, ...]] = []
+        keyed = [one for one in request.submissions if one.idempotency is not None]
+        subjects = list({one.annotator for one in keyed})
+        keys = list({one.idempotency[0] for one in keyed if one.idempotency is not None})
+        rows = driver.rows(_REPLIES, request.project, subjects, keys) if keyed else ()
+        self._known = {(subject, key): (digest, body) for subject, key, digest, body in rows}
+
+    def stored(self, one: Submission) -> Recorded | IdempotencyMismatch | None:
+        """The answer this call had before, or None for a new one."""
+        if one.idempotency is None:
             return None
-        key, digest = self.idempotency
-        asked = {"project": self.project, "subject": self.annotator, "key": key}
-        row = connection.execute(_REPLY, asked).one_or_none()
-        if row is None:
+        key, digest = one.idempotency
+        known = self._known.get((one.annotator, key))
+        if known is None:
             return None
-        if row.digest != digest:
-            raise IdempotencyMismatch(
+        if known[0] != digest:
+            return IdempotencyMismatch(
                 f"The Idempotency-Key {key!r} was used before with another body. Use a new key for a new request.",
                 key=key,
             )
-        return [_outcome(entry) for entry in row.body]
+        return [_outcome(entry) for entry in orjson.loads(known[1])], True
 
-    def _keep(self, connection: Connection, outcomes: list[LeaseOutcome]) -> None:
-        key, digest = self.idempotency or ("", "")
-        row = {"project": self.project, "subject": self.annotator, "key": key, "digest": digest}
-        body = [asdict(outcome) for outcome in outcomes]
-        connection.execute(insert(_replies), {**row, "body": body, "created_at": self.now})
+    def keep(self, one: Submission, outcomes: list[LeaseOutcome]) -> None:
+        """Remember what this call is answered."""
+        if one.idempotency is None:
+            return
+        key, digest = one.idempotency
+        body = orjson.dumps([asdict(outcome) for outcome in outcomes]).decode()
+        self._known[one.annotator, key] = (digest, body)
+        self._new.append((self._request.project, one.annotator, key, digest, body, microseconds(self._request.now)))
+
+    def write(self, driver: Driver) -> None:
+        """Keep the new ones."""
+        driver.many(_REPLY, self._new)
 
 
 @dataclass(slots=True)
-class _Open:
-    """An item while the answers of one body are taken: it changes with each of them."""
+class _Item:
+    """An item while answers are taken: it changes with each. `past` is empty for plain votes, which need none."""
 
-    row: Row[Any]
-    past: list[Assignment]
-    answered: bool
+    number: int
+    state: str
+    needed: int
     votes: int
+    pending: int
+    answered: set[str] = field(default_factory=set)
+    past: list[Assignment] = field(default_factory=list)
+    taken: int = 0
     reviewed: bool = False
-    spent: int = 0
 
 
 @dataclass(slots=True, kw_only=True)
 class _Desk:
     """Takes answers one by one against what the store says, and collects what has to be written."""
 
-    request: Submission
+    request: Submissions
     leases: dict[int, Assignment]
-    items: dict[int, _Open]
+    items: dict[int, _Item]
+    spent: int = 0
     freed: list[Assignment] = field(default_factory=list)
     done: list[Assignment] = field(default_factory=list)
-    annotations: list[dict[str, Any]] = field(default_factory=list)
+    moved: list[Assignment] = field(default_factory=list)
+    annotations: list[tuple[Any, ...]] = field(default_factory=list)
 
-    def take(self, answer: Answer) -> LeaseOutcome:
-        """What this answer comes to."""
+    def record(self, one: Submission, replies: _Replies) -> Recorded:
+        """What the answers of one call come to."""
+        outcomes = [a if isinstance(a, LeaseOutcome) else self._take(a, one) for a in one.answers]
+        replies.keep(one, outcomes)
+        return outcomes, False
+
+    def _take(self, answer: Answer, one: Submission) -> LeaseOutcome:
         lease = self.leases.get(answer.lease)
-        if lease is None:
+        if lease is None or lease.annotator != one.annotator:
             return LeaseOutcome(lease=str(answer.lease), outcome=Outcome.REJECTED, reason=UNKNOWN)
         item, number = self.items[lease.item], ItemNumber(lease.item)
-        if item.answered:
+        if one.annotator in item.answered:
             again = "you answered this item before; the first answer stands"
             return LeaseOutcome(lease=str(lease.id), outcome=Outcome.DUPLICATE, item=number, reason=again)
-        outcome, reason = self._review(lease, item) if lease.lane is Lane.REVIEW else self._vote(lease, item)
-        self._annotate(lease, answer, outcome)
-        item.answered = True
+        if lease.lane is Lane.REVIEW:
+            outcome, reason = self._review(lease, item, one.role)
+        else:
+            outcome, reason = self._vote(lease, item)
+        self._annotate(lease, answer, outcome, one)
+        item.answered.add(one.annotator)
         return LeaseOutcome(lease=str(lease.id), outcome=outcome, item=number, reason=reason)
 
-    def _vote(self, lease: Assignment, item: _Open) -> tuple[Outcome, str | None]:
-        if item.row.state != ItemState.POOLED:
+    def _vote(self, lease: Assignment, item: _Item) -> tuple[Outcome, str | None]:
+        if item.state != ItemState.POOLED:
             self._leave(lease)
-            return Outcome.SURPLUS, f"the item is {item.row.state} already"
+            return Outcome.SURPLUS, f"the item is {item.state} already"
         if lease.live:
             outcome, slot = Outcome.ACCEPTED, lease.slot
         else:
             newer = self._newer(lease, item)
-            free = newer.slot if newer else free_slot(item.past, item.row.needed)
+            free = newer.slot if newer else free_slot(item.past, item.needed)
             if free is None:
                 return Outcome.SURPLUS, "the lease was over and others have answered meanwhile"
             outcome, slot = Outcome.LATE, free
         self._finish(lease, slot)
-        item.votes += 1
-        item.spent += 1
+        item.taken += 1
+        self.spent += 1
         return outcome, None
 
-    def _review(self, lease: Assignment, item: _Open) -> tuple[Outcome, str | None]:
+    def _review(self, lease: Assignment, item: _Item, role: Role) -> tuple[Outcome, str | None]:
         outcome = Outcome.ACCEPTED if lease.live else Outcome.LATE
         newer = None if lease.live else self._newer(lease, item)
         others = any(one.live and one.reviewing and one is not lease for one in item.past)
-        waits = item.row.state == ItemState.DISPUTED and not item.row.pending and not others
-        if not waits or not self.request.role.covers(Role.REVIEWER):
+        waits = item.state == ItemState.DISPUTED and not (item.pending or item.reviewed or others)
+        if not waits or not role.covers(Role.REVIEWER):
             self._leave(lease)
             return Outcome.SURPLUS, "a reviewer has decided this item, or has it now"
         slot = newer.slot if newer else lease.slot if lease.live else review_slot(item.past)
         self._finish(lease, slot)
-        item.votes += 1
+        item.taken += 1
         item.reviewed = True
         return outcome, None
 
-    def _newer(self, lease: Assignment, item: _Open) -> Assignment | None:
+    def _newer(self, lease: Assignment, item: _Item) -> Assignment | None:
         """Close the lease that this annotator took later on the same item; its slot serves the answer."""
         for other in item.past:
             if other.annotator == lease.annotator and other.live and other is not lease:
@@ -141,69 +172,59 @@ class _Desk:
         return None
 
     def _finish(self, lease: Assignment, slot: int) -> None:
+        plain = lease.live and lease.slot == slot
         lease.state, lease.slot = AssignmentState.DONE, slot
-        self.done.append(lease)
+        (self.done if plain else self.moved).append(lease)
 
     def _leave(self, lease: Assignment) -> None:
         """An answer that does not count ends a live lease; one that is over stays as it is."""
         if lease.live:
             self._finish(lease, lease.slot)
 
-    def _annotate(self, lease: Assignment, answer: Answer, outcome: Outcome) -> None:
+    def _annotate(self, lease: Assignment, answer: Answer, outcome: Outcome, one: Submission) -> None:
         counted = outcome is not Outcome.SURPLUS
-        self.annotations.append(
-            {
-                "project": self.request.project,
-                "item": lease.item,
-                "annotator": self.request.annotator,
-                "assignment": lease.id,
-                "value": answer.value,
-                "label": answer.label,
-                "result": answer.result,
-                "seconds": answer.seconds,
-                # PostgreSQL keeps no NUL in text.
-                "comment": None if answer.comment is None else answer.comment.replace("\x00", "\ufffd"),
-                "outcome": outcome,
-                "counted": int(counted),
-                "role": self.request.role if counted and lease.lane is Lane.REVIEW else Role.ANNOTATOR,
-                "created_at": self.request.now,
-            }
-        )
+        role = one.role if counted and lease.lane is Lane.REVIEW else Role.ANNOTATOR
+        result = None if answer.result is None else orjson.dumps(answer.result).decode()
+        # PostgreSQL keeps no NUL in text.
+        comment = None if answer.comment is None else answer.comment.replace("\x00", "\ufffd")
+        what = (answer.value, answer.label, result, answer.seconds, comment)
+        kept = (outcome.value, int(counted), role.value, microseconds(self.request.now))
+        self.annotations.append((self.request.project, lease.item, one.annotator, lease.id, *what, *kept))
 
-    def write(self, connection: Connection) -> None:
+    def write(self, driver: Driver) -> None:
         """Everything that changed; slots are freed before they are taken again."""
-        assignments.close(connection, self.freed, self.request.now)
-        assignments.close(connection, self.done, self.request.now)
-        if self.annotations:
-            connection.execute(insert(_answers), self.annotations)
-        changed = [
-            {
-                "_project": self.request.project,
-                "_item": number,
-                "_votes": item.votes,
-                "_pending": int(item.reviewed or item.votes >= item.row.needed),
-            }
-            for number, item in self.items.items()
-            if item.votes != item.row.votes
-        ]
-        if changed:
-            connection.execute(_COUNT, changed)
-        spent = sum(item.spent for item in self.items.values())
-        if spent:
-            connection.execute(_SPEND, {"_project": self.request.project, "_spent": spent})
+        now = self.request.now
+        assignments.close(driver, self.freed, now)
+        assignments.close(driver, self.done, now, moved=self.moved)
+        driver.many(_ANNOTATION, self.annotations)
+        alike: dict[tuple[int, int], list[int]] = defaultdict(list)
+        for item in self.items.values():
+            if item.taken:
+                votes = item.votes + item.taken
+                alike[votes, int(item.reviewed or votes >= item.needed)].append(item.number)
+        for (votes, pending), numbers in alike.items():
+            driver.run(_COUNT, votes, pending, self.request.project, numbers)
+        if self.spent:
+            driver.run(_SPEND, self.spent, self.request.project)
 
 
-def _look(connection: Connection, request: Submission) -> _Desk:
-    asked = [answer.lease for answer in request.answers if isinstance(answer, Answer)]
-    mine = assignments.own(connection, request.project, request.annotator, asked)
-    numbers = sorted(set(mine.values()))
-    past = assignments.past(connection, request.project, numbers, request.now)
-    items: dict[int, _Open] = {}
-    for chunk in chunks(numbers):
-        known = {"project": request.project, "annotator": request.annotator, "items": chunk}
-        for row in connection.execute(_ITEMS, known):
-            items[row.number] = _Open(row, past[row.number], bool(row.answered), row.votes)
-    leases = {one.id: one for rows in past.values() for one in rows if one.id in mine}
+def _look(driver: Driver, request: Submissions) -> _Desk:
+    project, moment = request.project, microseconds(request.now)
+    asked = {a.lease for one in request.submissions for a in one.answers if isinstance(a, Answer)}
+    rows = driver.rows(_LEASES, project, [one for one in asked if 0 < one <= MOST_ID]) if asked else ()
+    leases: dict[int, Assignment] = {}
+    items: dict[int, _Item] = {}
+    intricate = set()
+    for number, item, annotator, slot, state, lane, expires_at, *of_item in rows:
+        leases[number] = Assignment(number, item, annotator, slot, AssignmentState(state), Lane(lane))
+        items[item] = _Item(item, *of_item)
+        if expires_at <= moment or state != AssignmentState.LEASED or lane == Lane.REVIEW:
+            intricate.add(item)
+    for item, annotator in driver.rows(_ANSWERED, project, list(items)) if items else ():
+        items[item].answered.add(annotator)
+    for item, past in assignments.past(driver, project, intricate, request.now).items():
+        items[item].past = past
+        leases.update((one.id, one) for one in past if one.id in leases)
     return _Desk(request=request, leases=leases, items=items)
 
 
@@ -216,32 +237,17 @@ def _outcome(entry: dict[str, Any]) -> LeaseOutcome:
     )
 
 
-def _asked_items() -> Any:
-    answered = exists().where(
-        _answers.c.project == bindparam("project"),
-        _answers.c.item == _items.c.number,
-        _answers.c.annotator == bindparam("annotator"),
-    )
-    shown = (_items.c.number, _items.c.state, _items.c.needed, _items.c.votes, _items.c.pending)
-    wanted = and_(_items.c.project == bindparam("project"), _items.c.number.in_(bindparam("items", expanding=True)))
-    return select(*shown, answered.label("answered")).where(wanted)
-
-
-# Built once, as in `assignments`.
-_ITEMS = _asked_items()
-_REPLY = select(_replies.c.digest, _replies.c.body).where(
-    _replies.c.project == bindparam("project"),
-    _replies.c.subject == bindparam("subject"),
-    _replies.c.key == bindparam("key"),
+_LEASES = statement(
+    "SELECT a.id, a.item, a.annotator, a.slot, a.state, a.lane, a.expires_at, i.state, i.needed, i.votes, i.pending"
+    " FROM assignment a JOIN item i ON i.project = a.project AND i.number = a.item WHERE a.project = ? AND a.id IN [?]"
 )
-_COUNTS: dict[str, Any] = {"votes": bindparam("_votes"), "pending": bindparam("_pending")}
-_COUNT = (
-    update(_items)
-    .where(_items.c.project == bindparam("_project"), _items.c.number == bindparam("_item"))
-    .values(_COUNTS)
+_ANSWERED = statement("SELECT item, annotator FROM annotation WHERE project = ? AND item IN [?]")
+_REPLIES = statement("SELECT subject, key, digest, body FROM reply WHERE project = ? AND subject IN [?] AND key IN [?]")
+_REPLY = inserting("reply", "project", "subject", "key", "digest", "body", "created_at")
+_ANNOTATION = inserting(
+    "annotation",
+    *("project", "item", "annotator", "assignment", "value", "label", "result", "seconds", "comment", "outcome"),
+    *("counted", "role", "created_at"),
 )
-_SPEND = (
-    update(_projects)
-    .where(_projects.c.id == bindparam("_project"))
-    .values(spent=_projects.c.spent + bindparam("_spent"))
-)
+_COUNT = statement("UPDATE item SET votes = ?, pending = ? WHERE project = ? AND number IN [?]")
+_SPEND = statement("UPDATE project SET spent = spent + ? WHERE id = ?")

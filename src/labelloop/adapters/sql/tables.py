@@ -33,6 +33,11 @@ REVIEW_SLOT = 100
 """Slots below are votes; from here on, verdicts of reviewers."""
 
 
+def microseconds(value: datetime) -> int:
+    """An instant as the tables keep it."""
+    return (value - EPOCH) // MICROSECOND
+
+
 class Instant(TypeDecorator[datetime]):
     """An aware datetime as microseconds since 1970 UTC: exact, sortable, the same on every database."""
 
@@ -45,7 +50,7 @@ class Instant(TypeDecorator[datetime]):
             return None
         if value.tzinfo is None:
             raise ValueError(f"the time {value} has no time zone; times are aware UTC")
-        return (value - EPOCH) // MICROSECOND
+        return microseconds(value)
 
     def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
         """Back to an aware datetime in UTC."""
