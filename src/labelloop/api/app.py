@@ -13,6 +13,7 @@ from labelloop.api.keys import KeyRing
 from labelloop.api.middleware import BodyLimit, Observe, SafeHeaders
 from labelloop.api.routes import ROUTERS, role_of
 from labelloop.api.routes.data import INGESTS_AT_ONCE
+from labelloop.api.shortcut import Shortcut
 from labelloop.ports import Ports
 from labelloop.settings import Settings
 from labelloop.telemetry import Metrics
@@ -33,16 +34,18 @@ def create_app(ports: Ports, settings: Settings) -> FastAPI:
     )
     metrics = Metrics()
     metrics.measure_with(PortSampler(ports))
-    app.state.context = Context(
+    context = Context(
         ports=ports,
         settings=settings,
         keyring=KeyRing(ports.keys, settings.hashing_secret),
         metrics=metrics,
         ingests=anyio.CapacityLimiter(INGESTS_AT_ONCE),
     )
+    app.state.context = context
     for router in ROUTERS:
         app.include_router(router)
     problems.install(app)
+    app.add_middleware(Shortcut, context=context)
     app.add_middleware(BodyLimit, most=settings.max_body)
     app.add_middleware(Observe, metrics=metrics)
     app.add_middleware(SafeHeaders)

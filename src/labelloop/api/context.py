@@ -1,12 +1,16 @@
 """What every route reaches for: the ports, the settings, the key ring and the metrics of one application."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Annotated
 
 import anyio
 from fastapi import Depends, Request
 
+from labelloop.api.gather import Gather
 from labelloop.api.keys import KeyRing
+from labelloop.loop.annotate import Recorded, Sheet, annotate_all
+from labelloop.loop.lease import Ask, LeaseBatch, lease_all
 from labelloop.ports import Ports
 from labelloop.settings import Settings
 from labelloop.telemetry import Metrics
@@ -14,13 +18,19 @@ from labelloop.telemetry import Metrics
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
-    """One application's means."""
+    """One application's means; `leasing` and `annotating` are the two hot verbs, for all who call at the same time."""
 
     ports: Ports
     settings: Settings
     keyring: KeyRing
     metrics: Metrics
     ingests: anyio.CapacityLimiter
+    leasing: Gather[Ask, LeaseBatch] = field(init=False)
+    annotating: Gather[Sheet, Recorded] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "leasing", Gather[Ask, LeaseBatch](partial(lease_all, self.ports)))
+        object.__setattr__(self, "annotating", Gather[Sheet, Recorded](partial(annotate_all, self.ports)))
 
 
 def context_of(request: Request) -> Context:

@@ -4,7 +4,6 @@ A key carries 192 random bits, so a fast keyed hash is enough: nobody can guess 
 secret says nothing.
 """
 
-import hashlib
 import hmac
 import time
 from collections.abc import Callable
@@ -27,7 +26,7 @@ def new_key() -> str:
 
 def digest_key(secret: bytes, key: str) -> str:
     """HMAC-SHA256 of a key under the service's secret, in hexadecimal: what the store knows."""
-    return hmac.new(secret, key.encode(), hashlib.sha256).hexdigest()
+    return hmac.digest(secret, key.encode(), "sha256").hex()
 
 
 class KeyRing:

@@ -3,20 +3,22 @@
 Plain ASGI, not BaseHTTPMiddleware, which costs a task per request and breaks streaming.
 """
 
+import logging
 import re
 import time
 from secrets import token_hex
 
-import structlog
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from structlog.contextvars import bind_contextvars
 
 from labelloop import telemetry
 from labelloop.api import problems
 from labelloop.domain.errors import LabelloopError, TooLarge
 
 log = telemetry.logger(__name__)
+_own_log = logging.getLogger(__name__)
 
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; "
@@ -31,8 +33,13 @@ SAFE_HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
+_SAFE = [(name.lower().encode(), value.encode()) for name, value in SAFE_HEADERS.items()]
+_SAFE_API = [*_SAFE, (b"cache-control", b"no-store")]
 STREAM_TYPES = frozenset({"application/x-ndjson", "application/ndjson", "application/jsonl"})
 """Media types of a stream of items: no limit on the body, only on a line."""
+PROBES = frozenset({"health", "ready", "metrics"})
+HOT = frozenset({"lease", "annotate"})
+"""Calls that come by the thousand; those that went well are logged at level debug only, and counted in the metrics."""
 CLIENT_CLOSED = 499
 """Status in logs and metrics of a request whose sender went away; nobody is there to receive it."""
 _ITEMS = re.compile(r"/v1/projects/[^/]+/items")
@@ -51,13 +58,13 @@ class SafeHeaders:
             await self._app(scope, receive, send)
             return
 
+        safe = _SAFE_API if scope["path"].startswith("/v1/") else _SAFE
+
         async def send_safely(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in SAFE_HEADERS.items():
-                    headers.setdefault(name, value)
-                if scope["path"].startswith("/v1/"):
-                    headers.setdefault("Cache-Control", "no-store")
+                headers = message["headers"] = list(message["headers"])
+                own = {name.lower() for name, _ in headers}
+                headers += [pair for pair in safe if pair[0] not in own]
             await send(message)
 
         await self._app(scope, receive, send_safely)
@@ -75,7 +82,7 @@ class Observe:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        given = Headers(scope=scope).get("x-request-id", "")
+        given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"").decode("latin-1")
         request_id = given if _REQUEST_ID.fullmatch(given) else token_hex(8)
         status = 0
         started = time.perf_counter()
@@ -84,31 +91,34 @@ class Observe:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                MutableHeaders(scope=message)["X-Request-Id"] = request_id
+                message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode())]
             await send(message)
 
-        with structlog.contextvars.bound_contextvars(request_id=request_id):
-            try:
-                await self._app(scope, receive, send_named)
-            except ClientDisconnect:
-                log.info("request.abandoned", method=scope["method"], path=scope["path"])
-                status = CLIENT_CLOSED
-            except Exception:
-                log.exception("request.failed", method=scope["method"], path=scope["path"])
-                if status:
-                    raise  # the head is out: all that is left is to break the connection
-                await problems.response(problems.internal(request_id))(scope, receive, send_named)
-            finally:
-                self._note(scope, status, time.perf_counter() - started)
+        bind_contextvars(request_id=request_id)  # the server runs each request in a context of its own
+        try:
+            await self._app(scope, receive, send_named)
+        except ClientDisconnect:
+            log.info("request.abandoned", method=scope["method"], path=scope["path"])
+            status = CLIENT_CLOSED
+        except Exception:
+            log.exception("request.failed", method=scope["method"], path=scope["path"])
+            if status:
+                raise  # the head is out: all that is left is to break the connection
+            await problems.response(problems.internal(request_id))(scope, receive, send_named)
+        finally:
+            self._note(scope, status, time.perf_counter() - started)
 
     def _note(self, scope: Scope, status: int, seconds: float) -> None:
-        operation = getattr(scope.get("route"), "operation_id", None) or "unknown"
+        operation = scope.get("operation") or getattr(scope.get("route"), "operation_id", None) or "unknown"
         self._metrics.observe(operation, seconds)
         self._metrics.count("labelloop_requests", operation, str(status))
+        level = logging.ERROR if status >= 500 else logging.DEBUG if _is_humdrum(operation, status) else logging.INFO
+        if not _own_log.isEnabledFor(level):
+            return  # what is not written shall cost nothing
         state = scope.get("state", {})
         who = state.get("identity")
-        level = "error" if status >= 500 else "debug" if operation in {"health", "ready", "metrics"} else "info"
-        getattr(log, level)(
+        log.log(
+            level,
             "request",
             operation=operation,
             method=scope["method"],
@@ -118,6 +128,11 @@ class Observe:
             subject=who.subject if who else None,
             **({"problem": str(state["problem"])} if "problem" in state else {}),
         )
+
+
+def _is_humdrum(operation: str, status: int) -> bool:
+    """Whether a request went as thousands do: one line for each would say nothing, and cost as much as its work."""
+    return operation in PROBES or (operation in HOT and status < 300)
 
 
 class BodyLimit:
@@ -158,5 +173,6 @@ class BodyLimit:
 
 def is_item_stream(scope: Scope) -> bool:
     """Whether a request brings items line by line."""
-    media_type = Headers(scope=scope).get("content-type", "").partition(";")[0].strip().lower()
-    return media_type in STREAM_TYPES and scope["method"] == "POST" and _ITEMS.fullmatch(scope["path"]) is not None
+    if scope["method"] != "POST" or not _ITEMS.fullmatch(scope["path"]):
+        return False
+    return Headers(scope=scope).get("content-type", "").partition(";")[0].strip().lower() in STREAM_TYPES

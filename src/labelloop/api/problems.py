@@ -122,11 +122,16 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _http)
 
 
-async def _labelloop(request: Request, error: Exception) -> Response:
-    assert isinstance(error, LabelloopError)  # noqa: S101 - registered for this class only
+def of_request(request: Request, error: LabelloopError) -> Response:
+    """An error of ours as the response to a request, whose log line names it when it is our fault."""
     if status_of(error) >= 500:
         request.state.problem = error
     return respond(error)
+
+
+async def _labelloop(request: Request, error: Exception) -> Response:
+    assert isinstance(error, LabelloopError)  # noqa: S101 - registered for this class only
+    return of_request(request, error)
 
 
 async def _parameters(_: Request, error: Exception) -> Response:

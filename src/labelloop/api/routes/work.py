@@ -1,5 +1,9 @@
-"""What annotators call: lease, renew, release, skip, annotate. The two hot calls avoid all that costs."""
+"""What annotators call: lease, renew, release, skip, annotate.
 
+The two hot calls, lease and annotate, are reached by `api.shortcut` and share their work by `api.gather`.
+"""
+
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -12,8 +16,8 @@ from labelloop.api.access import Annotator
 from labelloop.api.context import Context, Use
 from labelloop.domain.errors import Invalid
 from labelloop.domain.types import Identity, LeaseOutcome
-from labelloop.loop import annotate as loop_annotate
 from labelloop.loop import lease as loop_lease
+from labelloop.loop.annotate import Sheet
 
 router = APIRouter(prefix="/v1/projects/{project}", tags=["work"])
 
@@ -28,9 +32,11 @@ async def lease(project: str, request: Request, who: Annotator, use: Use) -> Res
     count = body.get("count", 1)
     if type(count) is not int or count < 1:
         raise Invalid("`count` must be a whole number from 1 up.", count=str(count)[:64])
-    found = await run_in_threadpool(loop_lease.lease, use.ports, project, who, count)
-    use.metrics.count("labelloop_leases", project, "leased", by=len(found.leases))
-    use.metrics.count("labelloop_leases", project, "empty", by=int(not found.leases))
+    found = await use.leasing.ask(project, loop_lease.Ask(who=who, count=count), items=count)
+    if found.leases:
+        use.metrics.count("labelloop_leases", project, "leased", by=len(found.leases))
+    else:
+        use.metrics.count("labelloop_leases", project, "empty")
     return answers.reply(answers.batch(found))
 
 
@@ -68,12 +74,11 @@ async def annotate(
     given = body.get("annotations")
     if not isinstance(given, list):
         raise Invalid("The body must be an object with a list `annotations`.")
-    outcomes, replayed = await run_in_threadpool(
-        loop_annotate.annotate, use.ports, project, who, given, key=idempotency_key
-    )
+    sheet = Sheet(who=who, answers=given, key=idempotency_key)
+    outcomes, replayed = await use.annotating.ask(project, sheet, items=len(given))
     if not replayed:
-        for one in outcomes:
-            use.metrics.count("labelloop_annotations", project, one.outcome)
+        for outcome, count in Counter(one.outcome for one in outcomes).items():
+            use.metrics.count("labelloop_annotations", project, outcome, by=count)
     headers = {REPLAYED: "true"} if replayed else None
     return answers.reply({"outcomes": answers.outcomes(outcomes)}, headers=headers)
 

@@ -1,0 +1,96 @@
+"""Calls that wait together are worked on together: many requests of the event loop become one call of a sync verb.
+
+While one group is worked on in a thread, the next one gathers. So the group is as large as the load makes it, nobody
+waits for company, and the hops between threads, the round trips and the commit are paid once a group. What a verb does
+with the group is the loop's business.
+"""
+
+import asyncio
+from collections import defaultdict, deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+Wish = TypeVar("Wish")
+Answer = TypeVar("Answer")
+
+MOST_ITEMS = 2_000
+"""Items in one group, unless a single call names more: it bounds how long the others wait for the commit."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Call(Generic[Wish, Answer]):
+    project: str
+    wish: Wish
+    items: int
+    future: "asyncio.Future[Answer]"
+
+
+class Gather(Generic[Wish, Answer]):
+    """One verb for all who call it. It is called by project, and answers, or errs, for each wish in order.
+
+    Args:
+        verb: called in a thread as verb(project, wishes); an error among the answers is its caller's alone, one that is
+            raised is everybody's.
+        at_once: groups that may be under way at the same time.
+    """
+
+    def __init__(
+        self, verb: Callable[[str, Sequence[Wish]], Sequence[Answer | Exception]], *, at_once: int = 1
+    ) -> None:
+        self._verb = verb
+        self._waiting: deque[_Call[Wish, Answer]] = deque()
+        self._idle = at_once
+        self._threads = ThreadPoolExecutor(at_once, thread_name_prefix="labelloop-gather")
+
+    async def ask(self, project: str, wish: Wish, *, items: int) -> Answer:
+        """The verb's answer to this wish, which is about so many items. Called in the event loop.
+
+        Raises:
+            LabelloopError: what the verb said of this wish or of its whole group.
+        """
+        loop = asyncio.get_running_loop()
+        call = _Call(project, wish, items, loop.create_future())
+        if not self._waiting:
+            loop.call_soon(self._start, loop)  # after all who are there already
+        self._waiting.append(call)
+        answer: Answer = await call.future
+        return answer
+
+    def _start(self, loop: asyncio.AbstractEventLoop) -> None:
+        while self._idle and self._waiting:
+            self._idle -= 1
+            self._threads.submit(self._work, self._next(), loop)
+
+    def _next(self) -> list[_Call[Wish, Answer]]:
+        group, items = list[_Call[Wish, Answer]](), 0
+        while self._waiting and (not group or items + self._waiting[0].items <= MOST_ITEMS):
+            group.append(self._waiting.popleft())
+            items += group[-1].items
+        return group
+
+    def _work(self, group: list[_Call[Wish, Answer]], loop: asyncio.AbstractEventLoop) -> None:
+        by_project: dict[str, list[_Call[Wish, Answer]]] = defaultdict(list)
+        for call in group:
+            by_project[call.project].append(call)
+        told: list[tuple[_Call[Wish, Answer], Answer | Exception]] = []
+        for project, calls in by_project.items():
+            try:
+                told += zip(calls, self._verb(project, [call.wish for call in calls]), strict=True)
+            except Exception as error:  # noqa: BLE001 - each caller must learn of it
+                told += [(call, error) for call in calls]
+        loop.call_soon_threadsafe(self._tell, told, loop)
+
+    def _tell(
+        self, told: list[tuple[_Call[Wish, Answer], Answer | Exception]], loop: asyncio.AbstractEventLoop
+    ) -> None:
+        self._idle += 1
+        self._start(loop)
+        for call, answer in told:
+            if call.future.done():  # the caller went away
+                continue
+            if isinstance(answer, Exception):
+                call.future.set_exception(answer)
+            else:
+                call.future.set_result(answer)
