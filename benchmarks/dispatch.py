@@ -1,258 +1,156 @@
-"""How fast work goes out and answers come back: annotators who lease 10 and submit 10, without a pause, over HTTP.
+"""How fast work goes out and answers come back over HTTP, and what that costs the API.
 
-The service runs in a process of its own under uvicorn on loopback, with SQLite and the embedded Redis, every answer
-committed before it is acknowledged. In the same run an empty FastAPI endpoint gets the same requests from the same
-client: the ratio says what the service costs beyond the web framework. Latencies include the client's own queueing:
-all share the machine.
+    python benchmarks/dispatch.py [--items N] [--seconds S] [--databases sqlite postgresql] [--skip-rerank]
 
-    python benchmarks/dispatch.py [--items N] [--seconds S]
+A pool of a million items, a window of it in the queue. Annotators lease 10 and submit 10 without a pause, then one at a
+time; every answer is committed before it is acknowledged (SQLite: WAL with synchronous=FULL; PostgreSQL: as it comes).
+The crowd runs in a process and on a core of its own. Two references in the same run: an empty FastAPI POST with the
+same bodies from the same crowd, and Redis' ZPOPMIN. At the end the store is compared with what was acknowledged.
+Latencies are the crowd's and include its own queueing.
 """
 
 import argparse
-import asyncio
 import json
-import os
-import subprocess
-import sys
+import socket
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from itertools import count
-from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any, Self
+from collections.abc import Sequence
+from typing import Any
 
-import numpy as np
-import psutil
+import rerank
 import report
-import texts
-from fastapi import FastAPI, Request, Response
+import stage
+from stage import Stage
 
-from labelloop import wiring
-from labelloop.adapters.redis.embedded import EmbeddedRedis
-from labelloop.api.keys import digest_key, new_key
-from labelloop.domain.states import Role
-from labelloop.domain.types import Identity, NewItem, Subject
-from labelloop.loop.ingest import ingest
-from labelloop.loop.plan import plan
-from labelloop.projects import parse
-from labelloop.settings import Settings
-
-NAME, BATCH = "dispatch", 10
-ANNOTATORS = (8, 32)
-PROJECT = {
-    "name": NAME,
-    "labels": {"kind": "classes", "classes": list(texts.CLASSES)},
-    "items": {"kind": "text", "field": "text"},
-    "features": {"kind": "text", "vectorizer": "hashing", "max_terms": 4096},
-    "strategy": {"kind": "margin", "cold_start": {"kind": "random"}},
-    "lanes": {"informative": 1.0, "audit": 0.0, "window": 50_000},
-    "retrain": {"labels": None, "first": 1_000_000},
-}
-
-empty = FastAPI()
-
-
-@empty.post("/leases")
-@empty.post("/annotations")
-async def nothing(request: Request) -> Response:
-    """Read the body and say nothing: what the web framework alone costs."""
-    await request.body()
-    return Response(b"{}", media_type="application/json")
-
-
-@empty.get("/healthz")
-async def alive() -> Response:
-    """As the service has it."""
-    return Response(b"{}", media_type="application/json")
-
-
-@dataclass
-class Tally:
-    """What the annotators of one run saw."""
-
-    items: int = 0
-    lease: list[float] = field(default_factory=list)
-    submit: list[float] = field(default_factory=list)
-    seen: list[int] = field(default_factory=list)
-
-
-class Connection:
-    """One kept-alive HTTP connection with as little in it as can be, so that the server is what is measured."""
-
-    def __init__(self, port: int, key: str) -> None:
-        self._port, self._head = port, f"Host: localhost\r\nAuthorization: Bearer {key}\r\n"
-
-    async def __aenter__(self) -> Self:
-        self._reader, self._writer = await asyncio.open_connection("127.0.0.1", self._port)
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        self._writer.close()
-
-    async def post(self, path: str, body: Any) -> tuple[Any, float]:
-        """The decoded answer, and the seconds it took."""
-        raw = json.dumps(body).encode()
-        head = (
-            f"POST {path} HTTP/1.1\r\n{self._head}Content-Type: application/json\r\nContent-Length: {len(raw)}\r\n\r\n"
-        )
-        start = time.perf_counter()
-        self._writer.write(head.encode() + raw)
-        told = (await self._reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
-        length = int(told.partition("content-length:")[2].partition("\r\n")[0])
-        answer = await self._reader.readexactly(length)
-        took = time.perf_counter() - start
-        if not told.startswith("http/1.1 2"):
-            raise SystemExit(f"POST {path}: {told.splitlines()[0]}: {answer.decode()[:300]}")
-        return json.loads(answer), took
+MILLION, HUNDRED = "million", "hundred"
+RUNS = (
+    # project, annotators, batch, API processes
+    (MILLION, 32, 10, 1),
+    (MILLION, 100, 10, 1),
+    (HUNDRED, 8, 1, 1),
+    (HUNDRED, 32, 1, 1),
+    (MILLION, 32, 10, 2),
+)
 
 
 def main() -> None:
-    """Measure both servers with both crowds, and report."""
+    """Measure, compare with the store, and report."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--items", type=int, default=40_000)
+    parser.add_argument("--items", type=int, default=1_000_000)
     parser.add_argument("--seconds", type=float, default=6.0)
+    parser.add_argument("--window", type=int, default=50_000)
+    parser.add_argument("--databases", nargs="*", default=["sqlite", "postgresql"])
+    parser.add_argument("--skip-rerank", action="store_true")
     options = parser.parse_args()
-    rows = []
-    with TemporaryDirectory(prefix="labelloop-dispatch-") as scratch:
-        home = Path(scratch)
-        with EmbeddedRedis(home) as redis:
-            settings = Settings(home=home, redis_url=redis.address)
-            keys = _prepare(settings, options.items)
-            env = {"LABELLOOP_HOME": str(home), "LABELLOOP_REDIS_URL": redis.address, "LABELLOOP_LOG_LEVEL": "error"}
-            for annotators in ANNOTATORS:
-                with _server("labelloop.api.asgi:create", env, factory=True) as (port, process):
-                    ours = _crowd(port, process, keys[:annotators], seconds=options.seconds, real=True)
-                with _server("dispatch:empty", env, factory=False) as (port, process):
-                    bare = _crowd(port, process, keys[:annotators], seconds=options.seconds / 2, real=False)
-                rows += [
-                    {"server": "labelloop", "annotators": annotators, **ours},
-                    {"server": "empty", "annotators": annotators, **bare},
-                ]
-                for row in rows[-2:]:
-                    row["of_empty"] = round(row["requests_s"] / bare["requests_s"], 3)
-            counted, twice = _audit(settings)
-    acknowledged = sum(row["items"] for row in rows if row["server"] == "labelloop")
-    if counted != acknowledged or twice:
-        raise SystemExit(f"{acknowledged} answers acknowledged, {counted} in the store, {twice} items counted twice")
-    packages = ("fastapi", "uvicorn", "redis", "rq")
-    report.finish("dispatch", rows, packages=packages, pool=options.items, batch=BATCH, counted=counted, twice=twice)
-
-
-def _prepare(settings: Settings, items: int) -> list[str]:
-    """A project whose queue is up, and a key for each annotator."""
-    ports = wiring.build(settings)
-    try:
-        ports.projects.create(parse(PROJECT), ports.clock.now())
-        rows = (NewItem(key=f"t{at}", data={"text": text}) for at, (text, _) in enumerate(texts.texts(items)))
-        ingest(ports, NAME, rows)
-        plan(ports, NAME, lambda _part, _what: None)
-        keys = [new_key() for _ in range(max(ANNOTATORS))]
-        for at, key in enumerate(keys):
-            who = Identity(subject=Subject(f"annotator-{at}"), role=Role.ANNOTATOR)
-            ports.keys.create(who, digest_key(settings.hashing_secret, key), ports.clock.now())
-    finally:
-        wiring.close(ports)
-    return keys
-
-
-def _audit(settings: Settings) -> tuple[int, int]:
-    """Counted votes in the store, and items with more than one of them, though one was asked for: must be 0."""
-    ports = wiring.build(settings)
-    try:
-        numbers = [item.number for item in ports.pool.span(NAME, 0, ports.projects.row(NAME).items)]
-        done = [state.done for state in ports.ledger.slots(NAME, numbers)]
-    finally:
-        wiring.close(ports)
-    return sum(done), sum(votes > 1 for votes in done)
-
-
-@contextmanager
-def _server(app: str, env: dict[str, str], *, factory: bool) -> Iterator[tuple[int, psutil.Process]]:
-    """Uvicorn with this application in a process of its own."""
-    from labelloop.supervisor.programs import free_port
-
-    port = free_port("127.0.0.1")
-    argv = [sys.executable, "-m", "uvicorn", app, "--port", str(port), "--log-level", "error", "--no-access-log"]
-    argv += ["--app-dir", str(Path(__file__).parent), *(["--factory"] if factory else [])]
-    process = subprocess.Popen(argv, env=os.environ | env)
-    try:
-        asyncio.run(_wait(port, process))
-        yield port, psutil.Process(process.pid)
-    finally:
-        process.terminate()
-        process.wait(20)
-
-
-async def _wait(port: int, process: "subprocess.Popen[bytes]") -> None:
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            _, writer = await asyncio.open_connection("127.0.0.1", port)
-        except OSError:
-            await asyncio.sleep(0.05)
+    pools = {MILLION: options.items, HUNDRED: min(100_000, options.items)}
+    empty = {batch: _empty(batch, options.seconds / 2) for batch in (10, 1)}
+    rows = [{"server": "empty FastAPI", "annotators": 32, "batch": batch, **row} for batch, row in empty.items()]
+    facts: dict[str, Any] = {}
+    for database in options.databases:
+        if database == "postgresql" and not stage.has_postgresql():
+            print("PostgreSQL is not installed: left out")
             continue
-        writer.close()
-        return
-    raise SystemExit("the server did not start")
+        with stage.stage(database, pools, window=options.window, annotators=100) as on:
+            facts.setdefault("zpopmin", _zpopmin(on))
+            measured = [_run(on, options, *run) for run in RUNS]
+            for row in measured:
+                of = empty[row["batch"]]
+                row["of_empty"] = round(row["requests_s"] / of["requests_s"], 3)
+                row["of_empty_cpu"] = round(row["per_cpu_s"] / of["per_cpu_s"], 3)
+            rows += measured
+            facts[f"exact_{database}"] = _exact(on, measured)
+            if not options.skip_rerank:
+                facts[f"rerank_{database}"] = rerank.measure(on, MILLION, window=options.window)
+    report.show("ZPOPMIN", [facts["zpopmin"]])
+    packages = ("fastapi", "uvicorn", "redis", "hiredis", "sqlalchemy", "psycopg", "pysqlite3")
+    report.finish("dispatch", rows, packages=packages, pool=options.items, window=options.window, **facts)
 
 
-def _crowd(port: int, process: psutil.Process, keys: list[str], *, seconds: float, real: bool) -> dict[str, Any]:
-    """All annotators at once, for so many seconds."""
-    tally, before, start = Tally(), process.cpu_times(), time.perf_counter()
-    work = _annotate if real else _post
+def _run(on: Stage, options: argparse.Namespace, name: str, annotators: int, batch: int, apis: int) -> dict[str, Any]:
+    stage.next_round(on.ports, name, options.window)
+    job = {
+        "keys": on.keys[:annotators],
+        "batch": batch,
+        "lease": f"/v1/projects/{name}/leases",
+        "annotate": f"/v1/projects/{name}/annotations",
+    }
+    with stage.api(on, apis) as (ports, servers):
+        stage.crowd({**job, "ports": ports, "seconds": 0.7})  # warm: caches, connections, prepared statements
+        before, redis = stage.spent(servers), stage.spent([on.redis])
+        seen = stage.crowd({**job, "ports": ports, "seconds": options.seconds})
+        used, redis = stage.spent(servers) - before, stage.spent([on.redis]) - redis
+        memory = sum(server.memory_info().rss for server in servers)
+    row = _row(seen, used, batch)
+    extra = {"redis_cpu": round(redis / seen["wall"], 2), "rss_mb": round(memory / 2**20)}
+    head = {"server": on.database if apis == 1 else f"{on.database} ×{apis}", "annotators": annotators, "batch": batch}
+    return {**head, **row, **extra, "project": name}
 
-    async def all_of_them() -> None:
-        until = time.perf_counter() + seconds
-        await asyncio.gather(*(work(port, key, until, tally) for key in keys))
 
-    asyncio.run(all_of_them())
-    wall, after = time.perf_counter() - start, process.cpu_times()
-    cpu = after.user + after.system - before.user - before.system
-    requests = len(tally.lease) + len(tally.submit)
+def _row(seen: dict[str, Any], used: float, batch: int) -> dict[str, Any]:
+    lease, submit = seen["lease"], seen["annotate"]
+    wall, calls = seen["wall"], lease["calls"] + submit["calls"]
+    done = seen["acknowledged"] or submit["calls"] * batch
     return {
-        "items": tally.items,
-        "items_s": round(tally.items / wall),
-        "requests_s": round(requests / wall),
-        "per_cpu_s": round(requests / max(cpu, 1e-9)),
-        "lease_p50_ms": _quantile(tally.lease, 0.5),
-        "lease_p99_ms": _quantile(tally.lease, 0.99),
-        "submit_p50_ms": _quantile(tally.submit, 0.5),
-        "submit_p99_ms": _quantile(tally.submit, 0.99),
-        "rss_mb": round(process.memory_info().rss / 2**20),
-        "leased_twice": len(tally.seen) - len(set(tally.seen)),
+        "items_s": round(done / wall),
+        "cycles_s": round(submit["calls"] / wall),
+        "requests_s": round(calls / wall),
+        "per_cpu_s": round(calls / max(used, 1e-9)),
+        "cpu_ms_per_cycle": round(1000 * used / max(submit["calls"], 1), 3),
+        "cpu_s_per_1000": round(1000 * used / max(done, 1), 3),
+        "api_cpu": round(used / wall, 2),
+        "lease_p50_ms": lease["ms"]["p50"],
+        "lease_p95_ms": lease["ms"]["p95"],
+        "lease_p99_ms": lease["ms"]["p99"],
+        "submit_p50_ms": submit["ms"]["p50"],
+        "submit_p99_ms": submit["ms"]["p99"],
+        "crowd_cpu": round(seen["cpu"] / wall, 2),
+        "acknowledged": seen["acknowledged"],
+        "leased_twice": seen["leased_twice"],
     }
 
 
-async def _annotate(port: int, key: str, until: float, tally: Tally) -> None:
-    labels = count()
-    async with Connection(port, key) as http:
-        while time.perf_counter() < until:
-            answer, took = await http.post(f"/v1/projects/{NAME}/leases", {"count": BATCH})
-            leases = answer["leases"]
-            if not leases:
-                raise SystemExit(f"no work left; give more --items ({answer})")
-            tally.lease.append(took)
-            tally.seen += [lease["item"] for lease in leases]
-            said = [{"lease": one["lease"], "label": texts.CLASSES[next(labels) % 4], "seconds": 1.5} for one in leases]
-            answer, took = await http.post(f"/v1/projects/{NAME}/annotations", {"annotations": said})
-            tally.submit.append(took)
-            tally.items += sum(outcome["outcome"] == "accepted" for outcome in answer["outcomes"])
+def _empty(batch: int, seconds: float) -> dict[str, Any]:
+    """The same two bodies to endpoints that do nothing."""
+    said = [{"lease": str(10**6 + at), "label": stage.CLASSES[at % 4], "seconds": 1.5} for at in range(batch)]
+    bodies = [("/leases", json.dumps({"count": batch})), ("/annotations", json.dumps({"annotations": said}))]
+    with stage.bare() as (ports, servers):
+        job = {"keys": ["ll_" + "x" * 32] * 32, "ports": ports, "bodies": bodies}
+        stage.crowd({**job, "seconds": 0.5})
+        before = stage.spent(servers)
+        seen = stage.crowd({**job, "seconds": seconds})
+        used = stage.spent(servers) - before
+    row = _row(seen, used, batch)
+    return {**row, "items_s": None, "acknowledged": None, "leased_twice": None}
 
 
-async def _post(port: int, key: str, until: float, tally: Tally) -> None:
-    """The same two bodies to the endpoint that does nothing."""
-    said = [{"lease": str(at), "label": texts.CLASSES[at % 4], "seconds": 1.5} for at in range(BATCH)]
-    async with Connection(port, key) as http:
-        while time.perf_counter() < until:
-            tally.lease.append((await http.post("/leases", {"count": BATCH}))[1])
-            tally.submit.append((await http.post("/annotations", {"annotations": said}))[1])
-            tally.items += BATCH
+def _zpopmin(on: Stage, entries: int = 100_000, at_once: int = 32) -> dict[str, Any]:
+    """Redis alone: one entry popped from a sorted set per command, so many commands on their way at a time."""
+    client = on.ports.queue._connection  # type: ignore[attr-defined]  # noqa: SLF001 - the same server
+    for start in range(0, entries, 5_000):
+        client.zadd("bench", {str(member): member for member in range(start, start + 5_000)})
+    wire = socket.socket(socket.AF_UNIX)
+    wire.connect(str(on.settings.redis_url).removeprefix("unix://"))
+    command = b"*2\r\n$7\r\nZPOPMIN\r\n$5\r\nbench\r\n" * at_once
+    before, started = stage.spent([on.redis]), time.perf_counter()
+    for _ in range(entries // at_once):
+        wire.sendall(command)
+        answers = 0
+        while answers < at_once:
+            answers += wire.recv(65_536).count(b"*2\r\n")
+    wall, used = time.perf_counter() - started, stage.spent([on.redis]) - before
+    wire.close()
+    return {"pops_s": round(entries / wall), "pops_per_redis_cpu_s": round(entries / max(used, 1e-9))}
 
 
-def _quantile(seconds: list[float], part: float) -> float | None:
-    return round(1000 * float(np.quantile(seconds, part)), 2) if seconds else None
+def _exact(on: Stage, measured: Sequence[dict[str, Any]]) -> dict[str, int]:
+    """What the store counts against what was acknowledged; the warm-ups were acknowledged, too."""
+    ports = on.ports
+    stored = twice = 0
+    for name in (MILLION, HUNDRED):
+        states = ports.ledger.slots(name)
+        stored += sum(state.done for state in states)
+        twice += sum(state.done > 1 for state in states)
+    acknowledged = sum(row["acknowledged"] for row in measured)
+    return {"acknowledged": acknowledged, "stored": stored, "stored_twice": twice}
 
 
 if __name__ == "__main__":

@@ -43,6 +43,7 @@ class GroupCommit:
         self._thread: threading.Thread | None = None
         self._guard = threading.Lock()
         self._closed = False
+        self._left: tuple[_Operation | None, ...] = ()
 
     def run(self, project: int, work: Callable[[Connection], T]) -> T:
         """Queue the work, wait for the commit, and return what the work returned or raise what it raised."""
@@ -75,7 +76,7 @@ class GroupCommit:
 
     def _collect(self) -> tuple[list[_Operation], bool]:
         batch: list[_Operation] = []
-        operation = self._queue.get()
+        operation, self._left = self._left[0] if self._left else self._queue.get(), ()
         while operation is not None:
             batch.append(operation)
             if len(batch) == MOST:
@@ -102,11 +103,24 @@ class GroupCommit:
             else:
                 operation.future.set_result(operation.result)
 
+    def _join(self, batch: list[_Operation]) -> None:
+        """Take in what arrived while the others were done, for the projects that the transaction covers."""
+        covered = {operation.project for operation in batch}
+        while len(batch) < MOST:
+            try:
+                operation = self._queue.get_nowait()
+            except Empty:
+                return
+            if operation is None or operation.project not in covered:
+                self._left = (operation,)
+                return
+            batch.append(operation)
+
     def _at_once(self, batch: list[_Operation]) -> bool:
         """Whether all of it is committed; False when an operation failed and nothing was written."""
         try:
             with self._begin({operation.project for operation in batch}) as connection:
-                for operation in batch:
+                for operation in batch:  # which grows meanwhile
                     try:
                         operation.result = operation.work(connection)
                     except OperationalError:
@@ -116,6 +130,8 @@ class GroupCommit:
                         if connection.invalidated:
                             raise
                         raise _OperationFailed from error
+                    if operation is batch[-1]:
+                        self._join(batch)
         except _OperationFailed:
             return False
         return True

@@ -1,13 +1,16 @@
 """Project files in the store, and the counters beside them. Their meaning is `labelloop.projects`' business."""
 
 from datetime import datetime
+from typing import NamedTuple
 
 import orjson
 from sqlalchemy import select, update
 
 from labelloop.adapters.sql import tables
 from labelloop.adapters.sql.database import Database
-from labelloop.domain.errors import ProjectExists, UnknownProject
+from labelloop.adapters.sql.driver import Driver, statement
+from labelloop.adapters.sql.tables import EPOCH, MICROSECOND
+from labelloop.domain.errors import ProjectExists
 from labelloop.domain.states import ProjectState
 from labelloop.domain.types import ModelNumber, ProjectRow, RoundNumber
 from labelloop.projects import Project, parse
@@ -46,10 +49,9 @@ class SqlProjects:
         return self._parsed.setdefault(name, parse(spec, name))
 
     def row(self, name: str) -> ProjectRow:
+        project = self._database.id_of(name)
         with self._database.read() as connection:
-            row = connection.execute(select(_rows).where(_rows.c.name == name)).one_or_none()
-        if row is None:
-            raise UnknownProject(name, self.names())
+            row = _Row(*Driver(connection).rows(_ROW, project)[0])
         return ProjectRow(
             name=name,
             state=ProjectState(row.state),
@@ -59,7 +61,7 @@ class SqlProjects:
             audit_threshold=row.audit_threshold,
             champion=None if row.champion is None else ModelNumber(row.champion),
             round=None if row.round is None else RoundNumber(row.round),
-            created_at=row.created_at,
+            created_at=EPOCH + row.created_at * MICROSECOND,
         )
 
     def names(self) -> list[str]:
@@ -78,3 +80,19 @@ class SqlProjects:
             unset = update(_rows).where(own, _rows.c.audit_threshold.is_(None))
             connection.execute(unset.values(audit_threshold=threshold))
             return int(connection.execute(select(_rows.c.audit_threshold).where(own)).scalar_one())
+
+
+class _Row(NamedTuple):
+    """What is asked at every pull, and therefore by the short way."""
+
+    state: str
+    pool_version: int
+    items: int
+    spent: int
+    audit_threshold: int | None
+    champion: int | None
+    round: int | None
+    created_at: int
+
+
+_ROW = statement(f"SELECT {', '.join(_Row._fields)} FROM project WHERE id = ?")  # noqa: S608 - our own names
