@@ -7,7 +7,6 @@ import ipaddress
 from typing import Annotated
 
 from fastapi import Depends, Request
-from fastapi.concurrency import run_in_threadpool
 
 from labelloop.api.context import Context, context_of
 from labelloop.domain.errors import NotAllowed, NotAuthenticated
@@ -65,7 +64,7 @@ async def identify(request: Request, context: Context) -> Identity:
     key = key.strip()
     if scheme.lower() != "bearer" or not key:
         raise NotAuthenticated("Send your API key in the header `Authorization: Bearer ll_…`.")
-    who = context.keyring.recall(key) or await run_in_threadpool(context.keyring.find, key)
+    who = context.keyring.recall(key) or await context.recognising.ask("", key, items=1)
     if who is None:
         raise NotAuthenticated("Nobody knows this API key. Check it, or ask an administrator for a new one.")
     request.state.identity = who

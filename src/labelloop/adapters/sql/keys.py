@@ -2,10 +2,11 @@
 
 from datetime import datetime
 
-from sqlalchemy import select, update
+from sqlalchemy import update
 
 from labelloop.adapters.sql import tables
 from labelloop.adapters.sql.database import Database
+from labelloop.adapters.sql.driver import Driver, statement
 from labelloop.domain.errors import Conflict
 from labelloop.domain.states import Role
 from labelloop.domain.types import Identity, Subject
@@ -33,15 +34,18 @@ class SqlKeys:
             raise Conflict("This key is revoked or stands for somebody else. Make a new one.")
 
     def find(self, digest: str) -> Identity | None:
-        valid = select(_keys).where(_keys.c.digest == digest, _keys.c.revoked_at.is_(None))
         with self._database.read() as connection:
-            row = connection.execute(valid).one_or_none()
-        if row is None:
+            rows = Driver(connection).rows(_FIND, digest)
+        if not rows:
             return None
-        return Identity(subject=Subject(row.subject), role=Role(row.role), project=row.project)
+        subject, role, project = rows[0]
+        return Identity(subject=Subject(subject), role=Role(role), project=project)
 
     def revoke(self, digest: str, now: datetime) -> bool:
         """False when there was no such key, or it was revoked before."""
         valid = update(_keys).where(_keys.c.digest == digest, _keys.c.revoked_at.is_(None))
         with self._database.write() as connection:
             return connection.execute(valid.values(revoked_at=now)).rowcount == 1
+
+
+_FIND = statement("SELECT subject, role, project FROM api_key WHERE digest = ? AND revoked_at IS NULL")
