@@ -1,8 +1,10 @@
 """The HTTP door."""
 
+import socket
 from collections.abc import Mapping
 from typing import Any
 
+from labelloop.api.turn import turn
 from labelloop.settings import Settings
 
 OPTIONS: Mapping[str, Any] = {
@@ -14,10 +16,18 @@ OPTIONS: Mapping[str, Any] = {
 """How uvicorn runs the application."""
 
 
-def serve(settings: Settings) -> None:
-    """Run the API and the page in this process until it is told to stop; requests under way are finished first."""
+def serve(settings: Settings, *, fd: int | None = None) -> None:
+    """Run the API and the page in this process until it is told to stop; requests under way are finished first.
+
+    With `fd`, an inherited socket that listens already, it serves there as soon as no other process of this home does.
+    """
     import uvicorn
 
     from labelloop.api.asgi import create
 
-    uvicorn.run(create(settings), host=settings.host, port=settings.port, **OPTIONS)
+    app = create(settings)
+    if fd is None:
+        uvicorn.run(app, host=settings.host, port=settings.port, **OPTIONS)
+        return
+    with turn(settings.home):
+        uvicorn.Server(uvicorn.Config(app, **OPTIONS)).run(sockets=[socket.socket(fileno=fd)])

@@ -6,10 +6,12 @@ with the group is the loop's business.
 """
 
 import asyncio
+import threading
 from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
+from queue import SimpleQueue
 from typing import Generic, TypeVar
 
 Wish = TypeVar("Wish")
@@ -42,7 +44,11 @@ class Gather(Generic[Wish, Answer]):
         self._verb = verb
         self._waiting: deque[_Call[Wish, Answer]] = deque()
         self._idle = at_once
-        self._threads = ThreadPoolExecutor(at_once, thread_name_prefix="labelloop-gather")
+        self._inbox: SimpleQueue[tuple[list[_Call[Wish, Answer]], asyncio.AbstractEventLoop]] = SimpleQueue()
+        self._threads = [
+            threading.Thread(target=self._run, name="labelloop-gather", daemon=True) for _ in range(at_once)
+        ]
+        self._started = False
 
     async def ask(self, project: str, wish: Wish, *, items: int) -> Answer:
         """The verb's answer to this wish, which is about so many items. Called in the event loop.
@@ -59,9 +65,13 @@ class Gather(Generic[Wish, Answer]):
         return answer
 
     def _start(self, loop: asyncio.AbstractEventLoop) -> None:
+        if not self._started:
+            self._started = True
+            for thread in self._threads:
+                thread.start()
         while self._idle and self._waiting:
             self._idle -= 1
-            self._threads.submit(self._work, self._next(), loop)
+            self._inbox.put((self._next(), loop))
 
     def _next(self) -> list[_Call[Wish, Answer]]:
         group, items = list[_Call[Wish, Answer]](), 0
@@ -69,6 +79,11 @@ class Gather(Generic[Wish, Answer]):
             group.append(self._waiting.popleft())
             items += group[-1].items
         return group
+
+    def _run(self) -> None:
+        while True:
+            group, loop = self._inbox.get()
+            self._work(group, loop)
 
     def _work(self, group: list[_Call[Wish, Answer]], loop: asyncio.AbstractEventLoop) -> None:
         by_project: dict[str, list[_Call[Wish, Answer]]] = defaultdict(list)
@@ -80,7 +95,8 @@ class Gather(Generic[Wish, Answer]):
                 told += zip(calls, self._verb(project, [call.wish for call in calls]), strict=True)
             except Exception as error:  # noqa: BLE001 - each caller must learn of it
                 told += [(call, error) for call in calls]
-        loop.call_soon_threadsafe(self._tell, told, loop)
+        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(self._tell, told, loop)
 
     def _tell(
         self, told: list[tuple[_Call[Wish, Answer], Answer | Exception]], loop: asyncio.AbstractEventLoop

@@ -34,11 +34,17 @@ def register(app: typer.Typer) -> None:
         app.command()(command)
 
 
-def serve() -> None:
+def serve(
+    *,
+    fd: Annotated[
+        int | None,
+        typer.Option(min=3, help="Number of an inherited socket to serve on, when no other process does."),
+    ] = None,
+) -> None:
     """Run the HTTP API and the page alone; `up` runs everything."""
     from labelloop.api import serve as serve_api
 
-    serve_api(settings())
+    serve_api(settings(), fd=fd)
 
 
 def worker(kind: Annotated[Kind, typer.Argument(help="Which kind.")]) -> None:
@@ -47,12 +53,12 @@ def worker(kind: Annotated[Kind, typer.Argument(help="Which kind.")]) -> None:
     os.execv(sys.executable, [sys.executable, "-m", f"labelloop_workers.{kind}"])  # noqa: S606 - our own program
 
 
-def up(*, sampler: Count = 1, trainer: Count = 1, steward: Count = 1) -> None:
+def up(*, sampler: Count = 1, trainer: Count = 1, steward: Count = 1, spare: Count = 1) -> None:
     """Run everything: Redis (unless LABELLOOP_REDIS_URL), API, page and workers. Ctrl-C stops; twice kills."""
     from labelloop.supervisor import Counts, House
 
     chosen = settings()
-    house = House(chosen, Counts(sampler=sampler, trainer=trainer, steward=steward), _prepared)
+    house = House(chosen, Counts(sampler=sampler, trainer=trainer, steward=steward, spare=spare), _prepared)
     house.run(_announce)
 
 

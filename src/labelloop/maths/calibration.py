@@ -1,7 +1,6 @@
 """Temperature scaling, and how far stated probabilities are from what happens. Ranks of a row never change."""
 
 import numpy as np
-from scipy.optimize import minimize_scalar
 from scipy.special import logsumexp
 
 from labelloop.maths.acquisition import check_probabilities
@@ -34,6 +33,9 @@ def fit_temperature(probabilities: Floats, codes: Ints, *, prior: float = 1.0) -
         >>> fit_temperature(np.array([[0.99, 0.01]] * 100), np.array([0] * 80 + [1] * 20)) > 2
         True
     """
+    # Where it is needed: every process imports this module, and scipy.optimize takes half a second of its start.
+    from scipy.optimize import minimize_scalar
+
     if probabilities.ndim != 2 or len(probabilities) != len(codes):
         raise ValueError(f"probabilities {probabilities.shape} do not fit {len(codes)} codes")
     check_probabilities(probabilities)

@@ -1,16 +1,16 @@
-"""Group commit: one thread per process writes what many callers wait for, with one commit for all of them.
+"""Group commit: what many callers wait for at the same time is written with one commit for all of them.
 
-A commit costs a flush of the disk; a flush costs the same for one operation as for 256. When an operation fails, all
-of its group are done again, each in a savepoint of its own, so that the failure of one is its caller's alone; so an
-operation must have no effect but on its connection. Callers learn their result after the commit.
+A commit costs a flush of the disk; a flush costs the same for one operation as for 256. Whoever comes first writes,
+for himself and for all who have come since; the others find their work done when it is their turn. When an operation
+fails, all of its group are done again, each in a savepoint of its own, so that the failure of one is its caller's
+alone; so an operation must have no effect but on its connection. Callers learn their result after the commit.
 """
 
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable
-from concurrent.futures import Future
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
-from queue import Empty, SimpleQueue
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection
@@ -25,11 +25,11 @@ T = TypeVar("T")
 Open = Callable[[Iterable[int]], AbstractContextManager[Connection]]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Operation:
     project: int
     work: Callable[[Connection], Any]
-    future: "Future[Any]" = field(default_factory=Future)
+    over: bool = False
     result: Any = None
     error: Exception | None = None
 
@@ -39,88 +39,62 @@ class GroupCommit:
 
     def __init__(self, begin: Open) -> None:
         self._begin = begin
-        self._queue: SimpleQueue[_Operation | None] = SimpleQueue()
-        self._thread: threading.Thread | None = None
-        self._guard = threading.Lock()
+        self._waiting: deque[_Operation] = deque()
+        self._turn = threading.Lock()
         self._closed = False
-        self._left: tuple[_Operation | None, ...] = ()
 
     def run(self, project: int, work: Callable[[Connection], T]) -> T:
-        """Queue the work, wait for the commit, and return what the work returned or raise what it raised."""
+        """Do the work, wait for the commit, and return what the work returned or raise what it raised."""
         operation = _Operation(project, work)
-        with self._guard:
-            if self._closed:
-                raise Unavailable("The store is closed. Start the service again.")
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._loop, name="labelloop-writer", daemon=True)
-                self._thread.start()
-            self._queue.put(operation)
-        result: T = operation.future.result()
+        self._waiting.append(operation)
+        with self._turn:
+            while not operation.over:
+                self._write()
+        if operation.error is not None:
+            raise operation.error
+        result: T = operation.result
         return result
 
     def close(self) -> None:
-        """Write what is queued, then stop."""
-        with self._guard:
-            self._closed = True
-            thread = self._thread
-            self._queue.put(None)
-        if thread is not None:
-            thread.join()
+        """Let those finish who are writing; who comes later is told."""
+        self._closed = True
+        with self._turn:
+            pass
 
-    def _loop(self) -> None:
-        running = True
-        while running:
-            batch, running = self._collect()
-            if batch:
-                self._commit(batch)
-
-    def _collect(self) -> tuple[list[_Operation], bool]:
-        batch: list[_Operation] = []
-        operation, self._left = self._left[0] if self._left else self._queue.get(), ()
-        while operation is not None:
-            batch.append(operation)
-            if len(batch) == MOST:
-                return batch, True
-            try:
-                operation = self._queue.get_nowait()
-            except Empty:
-                return batch, True
-        return batch, False
-
-    def _commit(self, batch: list[_Operation]) -> None:
-        try:
-            if not self._at_once(batch):
-                with self._begin({operation.project for operation in batch}) as connection:
-                    for operation in batch:
-                        _attempt(connection, operation)
-        except Exception as error:  # noqa: BLE001 - whatever it was, each caller must learn that nothing was written
-            for operation in batch:
-                operation.future.set_exception(_failure(error))
+    def _write(self) -> None:
+        """Write for all who wait by now."""
+        group: list[_Operation] = []
+        self._join(group)
+        if self._closed:
+            _fail(group, Unavailable("The store is closed. Start the service again."))
             return
-        for operation in batch:
-            if operation.error is not None:
-                operation.future.set_exception(operation.error)
-            else:
-                operation.future.set_result(operation.result)
-
-    def _join(self, batch: list[_Operation]) -> None:
-        """Take in what arrived while the others were done, for the projects that the transaction covers."""
-        covered = {operation.project for operation in batch}
-        while len(batch) < MOST:
-            try:
-                operation = self._queue.get_nowait()
-            except Empty:
-                return
-            if operation is None or operation.project not in covered:
-                self._left = (operation,)
-                return
-            batch.append(operation)
-
-    def _at_once(self, batch: list[_Operation]) -> bool:
-        """Whether all of it is committed; False when an operation failed and nothing was written."""
         try:
-            with self._begin({operation.project for operation in batch}) as connection:
-                for operation in batch:  # which grows meanwhile
+            self._commit(group)
+        except Exception as error:  # noqa: BLE001 - whatever it was, each caller must learn that nothing was written
+            _fail(group, error)
+        except BaseException as error:  # we are interrupted, the others are told
+            _fail(group, error)
+            raise
+        for operation in group:
+            operation.over = True
+
+    def _join(self, group: list[_Operation]) -> None:
+        while len(group) < MOST and self._waiting:
+            group.append(self._waiting.popleft())
+
+    def _commit(self, group: list[_Operation]) -> None:
+        if self._at_once(group):
+            return
+        with self._begin({operation.project for operation in group}) as connection:
+            for operation in group:
+                _attempt(connection, operation)
+
+    def _at_once(self, group: list[_Operation]) -> bool:
+        """Whether all of it is committed; False when an operation failed and nothing was written."""
+        covered = {operation.project for operation in group}
+        try:
+            with self._begin(covered) as connection:
+                for operation in group:  # which grows meanwhile
                     try:
                         operation.result = operation.work(connection)
                     except OperationalError:
@@ -130,11 +104,16 @@ class GroupCommit:
                         if connection.invalidated:
                             raise
                         raise _OperationFailed from error
-                    if operation is batch[-1]:
-                        self._join(batch)
+                    if operation is group[-1]:
+                        self._join_covered(group, covered)
         except _OperationFailed:
             return False
         return True
+
+    def _join_covered(self, group: list[_Operation], covered: set[int]) -> None:
+        """Take in who arrived while the others were served, when the transaction covers their project."""
+        while len(group) < MOST and self._waiting and self._waiting[0].project in covered:
+            group.append(self._waiting.popleft())
 
 
 class _OperationFailed(Exception):
@@ -142,6 +121,7 @@ class _OperationFailed(Exception):
 
 
 def _attempt(connection: Connection, operation: _Operation) -> None:
+    operation.error = None
     try:
         with connection.begin_nested():
             operation.result = operation.work(connection)
@@ -153,8 +133,14 @@ def _attempt(connection: Connection, operation: _Operation) -> None:
         operation.error = error
 
 
-def _failure(error: Exception) -> Exception:
+def _fail(group: Iterable[_Operation], error: BaseException) -> None:
     """One exception object per caller: raising adds to its traceback."""
+    for operation in group:
+        operation.error = _failure(error)
+        operation.over = True
+
+
+def _failure(error: BaseException) -> Exception:
     if isinstance(error, LabelloopError):
         return type(error)(error.detail) if type(error) is Unavailable else Unavailable(error.detail)
     failure = Unavailable(f"The write was not committed: {error}. Try again in a moment.")
