@@ -22,7 +22,9 @@ from labelloop.client import Client
 
 DOCS = Path(__file__).parents[2] / "docs"
 SECONDS = 60
-STEP = re.compile(r"(?:<!-- (?P<note>[^\n]+?) -->\n)?```(?P<kind>\w+)\n(?P<text>.*?)```|<!-- page: (?P<page>\d+) ", re.S)
+STEP = re.compile(
+    r"(?:<!-- (?P<note>[^\n]+?) -->\n)?```(?P<kind>\w+)\n(?P<text>.*?)```|<!-- page: (?P<page>\d+) ", re.DOTALL
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,9 +63,8 @@ def environment(folder: Path) -> dict[str, str]:
 
 def shell(text: str, folder: Path, env: dict[str, str]) -> str:
     """Run a block as a person would type it; a line that fails fails the test."""
-    done = subprocess.run(
-        ["bash", "-eo", "pipefail", "-c", text], cwd=folder, env=env, capture_output=True, text=True, timeout=SECONDS
-    )
+    command = ["bash", "-eo", "pipefail", "-c", text]
+    done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=SECONDS, check=False)
     assert done.returncode == 0, f"{text}\n{done.stdout}\n{done.stderr}"
     return done.stdout
 
@@ -73,7 +74,9 @@ def up(command: str, folder: Path, env: dict[str, str]) -> Iterator[str]:
     """The service in the background, as in another terminal; gives its address, and ends it as Ctrl-C does."""
     log = folder / "up.log"
     with log.open("wb") as out:
-        process = subprocess.Popen(["bash", "-c", f"exec {command.strip()}"], cwd=folder, env=env, stdout=out, stderr=out)
+        process = subprocess.Popen(
+            ["bash", "-c", f"exec {command.strip()}"], cwd=folder, env=env, stdout=out, stderr=out
+        )
     try:
         deadline = time.monotonic() + SECONDS
         while not (found := re.search(r"labelloop is up at (\S+)", log.read_text())):
@@ -106,7 +109,7 @@ def label_on_the_page(url: str, folder: Path, count: int) -> None:
 
 def test_the_tutorial_leads_to_a_trained_model_and_labels(tmp_path: Path) -> None:
     """Its files and commands in their order, on a fresh service, end with two models and the labels in a file."""
-    env, url, said = environment(tmp_path), "", ""
+    env, said = environment(tmp_path), ""
     todo = steps("tutorial/first-project.md")
     before = [step for step in todo if step.note != "background"]
     command = next(step.text for step in todo if step.note == "background")
