@@ -154,7 +154,7 @@ def test_retrain_promotes_exports_and_rolls_back(
     """A training on labels promotes with exit code 0; models, export and a rollback by hand follow."""
     _answer(cli, tmp_path, label(cli, 16))
     said = cli("retrain", mail, "--wait", "--timeout", 30, "--key", "nightly", "--json")
-    assert (said.code, said.json["model"]["state"]) == (0, "champion"), said
+    assert (said.code, said.json["result"]["state"]) == (0, "champion"), said
     again = cli("retrain", mail, "--wait", "--timeout", 30, "--key", "nightly", "--json")
     assert again.json["job"] == said.json["job"]
     first = said.json["model"]["number"]
