@@ -6,18 +6,19 @@ import subprocess
 import sys
 import threading
 from collections import Counter
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from sqlalchemy import event
-from sqlalchemy.exc import OperationalError
-from store_desk import MINUTE, NAME, Desk, answer, rows, true_to_the_rows
+from store_desk import MINUTE, NAME, answer, rows, true_to_the_rows
 
 from labelloop.adapters.sql import tables
 from labelloop.adapters.sql.store import open_store
 from labelloop.domain.errors import IdempotencyMismatch, Unavailable
 from labelloop.domain.states import Lane, Role
-from labelloop.domain.types import Candidate
+from labelloop.domain.types import Candidate, Subject
 
 CHILD = Path(__file__).with_name("store_child.py")
 
@@ -129,41 +130,41 @@ def test_one_failing_operation_does_not_hurt_its_neighbours(desk):
     assert desk.store.projects.row(NAME).spent == 10
 
 
-def test_nothing_is_acknowledged_when_the_commit_fails(desk):
-    """The disk is full: the caller is told to try again, nothing is written, and the next attempt works."""
-    desk.fill(1)
-    [lease] = desk.grant("ann", 0)
+@contextmanager
+def full_disk(store):
+    """A disk without room: SQLite may take no further page, PostgreSQL's commit fails."""
 
-    def full(connection) -> None:
+    def no_page(raw, *_) -> None:
+        raw.execute("PRAGMA max_page_count=1").close()  # the file keeps the size it has
+
+    def no_commit(_) -> None:
         raise OSError(28, "No space left on device")
 
-    event.listen(desk.store.engine, "commit", full)
-    with pytest.raises(Unavailable, match="not committed"):
-        desk.submit("ann", lease)
-    event.remove(desk.store.engine, "commit", full)
+    hook = ("checkout", no_page) if store.database.sqlite else ("commit", no_commit)
+    event.listen(store.engine, *hook)
+    yield
+    event.remove(store.engine, *hook)
+    if store.database.sqlite:
+        event.listen(store.engine, "checkout", lambda raw, *_: raw.execute("PRAGMA max_page_count=1073741823").close())
+
+
+def test_nothing_is_acknowledged_on_a_full_disk(desk):
+    """The caller is told to try again, nothing is written, and when there is room the same answers are taken."""
+    desk.fill(40)
+    leases = desk.grant("ann", *range(40))
+    long = [
+        replace(answer(lease), comment=f"{number} " * 2_000) for number, lease in enumerate(leases)
+    ]  # more than fits into pages that are there
+
+    def submit():
+        return desk.store.ledger.submit(NAME, Subject("ann"), long, now=desk.now, role=Role.ANNOTATOR)[0]
+
+    with full_disk(desk.store), pytest.raises(Unavailable, match="Try again"):
+        submit()
     assert desk.store.projects.row(NAME).spent == 0
-    assert desk.said("ann", lease) == ["accepted"]
-
-
-def test_a_transaction_that_the_database_gave_up_is_not_acknowledged(tmp_path):
-    """On a full disk SQLite rolls back by itself; the commit that follows must not look like a success."""
-    store = open_store(f"sqlite:///{tmp_path / 'x.db'}")
-    desk = Desk(store, "")
-    desk.fill(1)
-    [lease] = desk.grant("ann", 0)
-
-    def give_up(connection, cursor, statement, *_) -> None:
-        if statement.startswith("INSERT INTO annotation"):
-            connection.connection.driver_connection.execute("ROLLBACK")
-            raise OperationalError(statement, {}, Exception("database or disk is full"))
-
-    event.listen(store.engine, "after_cursor_execute", give_up)
-    with pytest.raises(Unavailable, match="Try again"):
-        desk.submit("ann", lease)
-    event.remove(store.engine, "after_cursor_execute", give_up)
-    assert desk.said("ann", lease) == ["accepted"]
-    true_to_the_rows(store)
-    store.close()
+    assert rows(desk.store, tables.annotation) == []
+    assert {outcome.outcome.value for outcome in submit()} == {"accepted"}
+    true_to_the_rows(desk.store)
 
 
 def test_a_commit_of_nothing_is_no_success(tmp_path):
@@ -171,6 +172,8 @@ def test_a_commit_of_nothing_is_no_success(tmp_path):
     store = open_store(f"sqlite:///{tmp_path / 'x.db'}")
     with pytest.raises(Unavailable, match="gave up"), store.database.write() as connection:
         connection.connection.driver_connection.execute("ROLLBACK")
+    with pytest.raises(Unavailable, match="gave up"):
+        store.database.group(1, lambda writing: writing.raw.execute("ROLLBACK"))
     store.close()
 
 

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, and_, bindparam, select, text, update
+from sqlalchemy import and_, bindparam, select, text, update
 
 from labelloop.adapters.sql import tables
 from labelloop.adapters.sql.database import chunks
+from labelloop.adapters.sql.prepared import Prepared, Session
 from labelloop.domain.states import AssignmentState, Lane
 from labelloop.domain.types import LeaseId, Subject
 
@@ -52,7 +53,7 @@ class Assignment:
 
 
 _COLUMNS = tuple(_leases.c[name] for name in Assignment.__dataclass_fields__)
-_PAST = (
+_PAST = Prepared(
     select(*_COLUMNS)
     .where(_leases.c.project == bindparam("project"), _leases.c.item.in_(bindparam("items", expanding=True)))
     .order_by(_leases.c.id)
@@ -60,26 +61,31 @@ _PAST = (
 # In an UPDATE a parameter may not be named like a column, hence the underscores.
 _OVER = and_(_leases.c.project == bindparam("_project"), text(tables.LIVE), _leases.c.expires_at <= bindparam("_now"))
 _EXPIRED: dict[str, Any] = {"state": AssignmentState.EXPIRED, "closed_at": bindparam("_now", type_=tables.Instant())}
-_EXPIRE = update(_leases).where(_OVER).values(_EXPIRED)
-_EXPIRE_ITEMS = _EXPIRE.where(_leases.c.item.in_(bindparam("_items", expanding=True)))
-_OWN = select(_leases.c.id, _leases.c.item).where(
-    _leases.c.project == bindparam("project"),
-    _leases.c.annotator == bindparam("annotator"),
-    _leases.c.id.in_(bindparam("ids", expanding=True)),
+_EXPIRE = Prepared(update(_leases).where(_OVER).values(_EXPIRED))
+_EXPIRE_ITEMS = Prepared(
+    update(_leases).where(_OVER, _leases.c.item.in_(bindparam("_items", expanding=True))).values(_EXPIRED)
 )
-_CLOSE: Any = (
-    update(_leases)
-    .where(_leases.c.id == bindparam("_id"))
-    .values({"state": bindparam("_state"), "slot": bindparam("_slot"), "closed_at": bindparam("_now")})
+_OWN = Prepared(
+    select(_leases.c.id, _leases.c.item).where(
+        _leases.c.project == bindparam("project"),
+        _leases.c.annotator == bindparam("annotator"),
+        _leases.c.id.in_(bindparam("ids", expanding=True)),
+    )
 )
+_CLOSED: dict[str, Any] = {
+    "state": bindparam("_state"),
+    "slot": bindparam("_slot"),
+    "closed_at": bindparam("_now", type_=tables.Instant()),
+}
+_CLOSE = Prepared(update(_leases).where(_leases.c.id == bindparam("_id")).values(_CLOSED))
 
 
-def past(connection: Connection, project: int, items: Iterable[int], now: datetime) -> dict[int, list[Assignment]]:
+def past(connection: Session, project: int, items: Iterable[int], now: datetime) -> dict[int, list[Assignment]]:
     """Every assignment of these items, oldest first. Leases whose time is over are marked, in the store too."""
     found: dict[int, list[Assignment]] = defaultdict(list)
     for chunk in chunks(items):
         over = set()
-        for row in connection.execute(_PAST, {"project": project, "items": chunk}):
+        for row in _PAST.rows(connection, {"project": project, "items": chunk}):
             one = Assignment(*row)
             one.state, one.lane = AssignmentState(one.state), Lane(one.lane)
             if one.live and one.expires_at <= now:
@@ -87,29 +93,29 @@ def past(connection: Connection, project: int, items: Iterable[int], now: dateti
                 over.add(one.item)
             found[one.item].append(one)
         if over:
-            connection.execute(_EXPIRE_ITEMS, {"_project": project, "_now": now, "_items": sorted(over)})
+            _EXPIRE_ITEMS.run(connection, {"_project": project, "_now": now, "_items": sorted(over)})
     return found
 
 
-def expire(connection: Connection, project: int, now: datetime) -> int:
+def expire(connection: Session, project: int, now: datetime) -> int:
     """Mark all leases of the project whose time is over. Returns how many."""
-    return int(connection.execute(_EXPIRE, {"_project": project, "_now": now}).rowcount)
+    return _EXPIRE.run(connection, {"_project": project, "_now": now})
 
 
-def own(connection: Connection, project: int, annotator: Subject, ids: Sequence[LeaseId]) -> dict[int, int]:
+def own(connection: Session, project: int, annotator: Subject, ids: Sequence[LeaseId]) -> dict[int, int]:
     """Which of these leases are the annotator's: id → item."""
     found: dict[int, int] = {}
     for chunk in chunks(one for one in ids if 0 < one <= MOST_ID):
-        rows = connection.execute(_OWN, {"project": project, "annotator": annotator, "ids": chunk})
+        rows = _OWN.rows(connection, {"project": project, "annotator": annotator, "ids": chunk})
         found.update((row.id, row.item) for row in rows)
     return found
 
 
-def close(connection: Connection, changed: Iterable[Assignment], now: datetime) -> None:
+def close(connection: Session, changed: Iterable[Assignment], now: datetime) -> None:
     """Write the state and slot of assignments that ended."""
     rows = [{"_id": one.id, "_state": one.state, "_slot": one.slot, "_now": now} for one in changed]
     if rows:
-        connection.execute(_CLOSE, rows)
+        _CLOSE.many(connection, rows)
 
 
 def free_slot(past_of_item: Iterable[Assignment], needed: int) -> int | None:

@@ -17,6 +17,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from labelloop.adapters.sql import tables
 from labelloop.adapters.sql.group_commit import GroupCommit
+from labelloop.adapters.sql.prepared import Driver, Session
 from labelloop.domain.errors import Unavailable, UnknownProject
 
 T = TypeVar("T")
@@ -49,7 +50,7 @@ class Database:
 
     def _start(self) -> None:
         self._turn: Any = threading.Lock() if self.sqlite else nullcontext()
-        self._group = GroupCommit(self.write)
+        self._group = GroupCommit(self.write, self._write_raw if self.sqlite else None)
 
     def forget_parent(self) -> None:
         """In a forked child: leave the parent's connections alone and begin afresh."""
@@ -73,7 +74,43 @@ class Database:
             if self.sqlite:
                 _still_open(connection)
 
-    def group(self, project: int, operation: Callable[[Connection], T]) -> T:
+    @contextmanager
+    def _write_raw(self, projects: Iterable[int]) -> Iterator[Session]:  # noqa: ARG002 - SQLite locks all of them
+        """As `write`, on the driver's own connection: what SQLAlchemy does around a transaction costs half of one."""
+        driver = self.engine.dialect.loaded_dbapi
+        checked_out = self.engine.raw_connection()
+        raw: Any = checked_out.driver_connection
+        try:
+            with self._turn:
+                raw.execute("BEGIN IMMEDIATE").close()
+                yield Driver(raw)
+                _check_open(raw)
+                raw.execute("COMMIT").close()
+        except driver.OperationalError as error:
+            raise Unavailable(f"The database does not answer: {error}. Try again in a moment.") from error
+        finally:
+            if raw.in_transaction:
+                raw.execute("ROLLBACK").close()
+            checked_out.close()
+
+    @contextmanager
+    def glance(self) -> Iterator[Session]:
+        """For one statement that reads: it sees one moment by itself, so no transaction is opened on SQLite."""
+        if not self.sqlite:
+            with self.read() as connection:
+                yield connection
+            return
+        driver = self.engine.dialect.loaded_dbapi
+        try:
+            checked_out = self.engine.raw_connection()
+            try:
+                yield Driver(checked_out.driver_connection)
+            finally:
+                checked_out.close()
+        except driver.OperationalError as error:
+            raise Unavailable(f"The database does not answer: {error}. Try again in a moment.") from error
+
+    def group(self, project: int, operation: Callable[[Session], T]) -> T:
         """Run a short write together with those that wait beside it; returns when the common commit is durable.
 
         Raises:
@@ -130,7 +167,10 @@ def _lock(connection: Connection, projects: list[int]) -> None:
 
 def _still_open(connection: Connection) -> None:
     """A full disk makes SQLite roll back by itself, and the driver's commit of nothing would then succeed."""
-    driver: Any = connection.connection.driver_connection
+    _check_open(connection.connection.driver_connection)
+
+
+def _check_open(driver: Any) -> None:
     if not driver.in_transaction:
         raise Unavailable("The database gave up the transaction; the disk may be full. Make room and try again.")
 

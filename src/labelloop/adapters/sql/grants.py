@@ -5,10 +5,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, bindparam, exists, func, insert, literal, select, text
+from sqlalchemy import Row, and_, bindparam, exists, func, insert, literal, select, text
 
 from labelloop.adapters.sql import tables
 from labelloop.adapters.sql.assignments import Assignment, free_slot, past, review_slot
+from labelloop.adapters.sql.prepared import Prepared, Session
 from labelloop.domain.states import AssignmentState, ItemState, Lane
 from labelloop.domain.types import Candidate, ItemNumber, Lease, LeaseId, Subject
 
@@ -30,7 +31,7 @@ class Grant:
     most: int
     budget: int | None
 
-    def __call__(self, connection: Connection) -> list[Lease]:
+    def __call__(self, connection: Session) -> list[Lease]:
         """Write the leases; a number of statements that does not grow with the candidates."""
         desk = _look(connection, self)
         picked = [desk.place(item) for item in desk.affordable()]
@@ -38,7 +39,7 @@ class Grant:
             return []
         desk.number(connection, picked)
         # Writers of a project follow one another, so what was free a moment ago still is.
-        ids = {row.item: row.id for row in connection.execute(_INSERT, picked)}
+        ids = {row.item: row.id for row in _INSERT.returning(connection, picked)}
         return [self._lease(row, desk.items[row["item"]], ids[row["item"]]) for row in picked]
 
     def _lease(self, row: dict[str, Any], item: Row[Any], number: int) -> Lease:
@@ -122,13 +123,13 @@ class _Desk:
             return {"lane": lane, **dict.fromkeys(_WHY)}
         return {"lane": started.lane, **{name: getattr(started, name) for name in _WHY}}
 
-    def number(self, connection: Connection, picked: list[dict[str, Any]]) -> None:
+    def number(self, connection: Session, picked: list[dict[str, Any]]) -> None:
         """Give each item that is served for the first time in its round its place in the order served."""
         serving = self.state.round
         fresh = [row for row in picked if serving is not None and row["round"] == serving and self._first(row["item"])]
         if not fresh:
             return
-        found = connection.execute(_SERVED, {"project": self.grant.project, "round": serving}).one()
+        found = _SERVED.one(connection, {"project": self.grant.project, "round": serving})
         following = dict(zip(Lane, found, strict=True))
         for row in fresh:
             row["served_rank"] = following[Lane(row["lane"])]
@@ -138,13 +139,13 @@ class _Desk:
         return not any(one.round == self.state.round for one in self.past.get(item, []))
 
 
-def _look(connection: Connection, grant: Grant) -> _Desk:
+def _look(connection: Session, grant: Grant) -> _Desk:
     numbers = list({candidate.item for candidate in grant.candidates})
     asked = {"project": grant.project, "annotator": grant.annotator, "now": grant.now}
     before = past(connection, grant.project, numbers, grant.now)
-    state = connection.execute(_STATE if grant.budget is None else _STATE_WITH_BUDGET, asked).one()
+    state = (_STATE if grant.budget is None else _STATE_WITH_BUDGET).one(connection, asked)
     known = {"project": grant.project, "annotator": grant.annotator, "round": state.round, "items": numbers}
-    rows = connection.execute(_ITEMS, known)
+    rows = _ITEMS.rows(connection, known)
     return _Desk(grant=grant, state=state, items={row.number: row for row in rows}, past=before)
 
 
@@ -198,6 +199,6 @@ def _served() -> Any:
 
 
 # Built once: building a statement costs many times what the database needs to run it.
-_STATE, _STATE_WITH_BUDGET = _state(with_budget=False), _state(with_budget=True)
-_ITEMS, _SERVED = _candidates(), _served()
-_INSERT = insert(_leases).returning(_leases.c.id, _leases.c.item)
+_STATE, _STATE_WITH_BUDGET = Prepared(_state(with_budget=False)), Prepared(_state(with_budget=True))
+_ITEMS, _SERVED = Prepared(_candidates()), Prepared(_served())
+_INSERT = Prepared(insert(_leases).returning(_leases.c.id, _leases.c.item))

@@ -5,16 +5,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, update
+from sqlalchemy import bindparam, update
 
 from labelloop.adapters.sql import assignments, tables
 from labelloop.adapters.sql.assignments import UNKNOWN, Assignment
+from labelloop.adapters.sql.prepared import Prepared, Session
 from labelloop.domain.states import AssignmentState, Outcome
 from labelloop.domain.types import ItemNumber, LeaseId, LeaseOutcome, Subject
 
 _TURN = frozenset({AssignmentState.LEASED, AssignmentState.DONE, AssignmentState.SKIPPED})
-_ENDS: dict[str, Any] = {"expires_at": bindparam("_end")}
-_RENEW = update(tables.assignment).where(tables.assignment.c.id == bindparam("_id")).values(_ENDS)
+_ENDS: dict[str, Any] = {"expires_at": bindparam("_end", type_=tables.Instant())}
+_RENEW = Prepared(update(tables.assignment).where(tables.assignment.c.id == bindparam("_id")).values(_ENDS))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,12 +28,12 @@ class Renewal:
     now: datetime
     expires_at: datetime
 
-    def __call__(self, connection: Connection) -> list[LeaseOutcome]:
+    def __call__(self, connection: Session) -> list[LeaseOutcome]:
         """An outcome each, in order."""
         mine, _ = _load(connection, self)
         live = [one.id for one in mine.values() if one.live]
         if live:
-            connection.execute(_RENEW, [{"_id": one, "_end": self.expires_at} for one in live])
+            _RENEW.many(connection, [{"_id": one, "_end": self.expires_at} for one in live])
         return [self._say(lease, mine.get(lease)) for lease in self.leases]
 
     def _say(self, lease: LeaseId, known: Assignment | None) -> LeaseOutcome:
@@ -57,7 +58,7 @@ class Closing:
     now: datetime
     skip: bool
 
-    def __call__(self, connection: Connection) -> list[LeaseOutcome]:
+    def __call__(self, connection: Session) -> list[LeaseOutcome]:
         """An outcome each, in order."""
         mine, past = _load(connection, self)
         changed: list[Assignment] = []
@@ -100,9 +101,7 @@ class Closing:
             changed.append(chosen)
 
 
-def _load(
-    connection: Connection, request: Renewal | Closing
-) -> tuple[dict[int, Assignment], dict[int, list[Assignment]]]:
+def _load(connection: Session, request: Renewal | Closing) -> tuple[dict[int, Assignment], dict[int, list[Assignment]]]:
     """The annotator's leases by id, and everything that happened to their items."""
     mine = assignments.own(connection, request.project, request.annotator, request.leases)
     past = assignments.past(connection, request.project, set(mine.values()), request.now)

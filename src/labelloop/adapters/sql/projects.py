@@ -3,16 +3,19 @@
 from datetime import datetime
 
 import orjson
-from sqlalchemy import select, update
+from sqlalchemy import bindparam, select, update
 
 from labelloop.adapters.sql import tables
 from labelloop.adapters.sql.database import Database
+from labelloop.adapters.sql.prepared import Prepared
 from labelloop.domain.errors import ProjectExists, UnknownProject
 from labelloop.domain.states import ProjectState
 from labelloop.domain.types import ModelNumber, ProjectRow, RoundNumber
 from labelloop.projects import Project, parse
 
 _rows = tables.project
+_FACTS = ("state", "pool_version", "items", "spent", "audit_threshold", "champion", "round", "created_at")
+_ROW = Prepared(select(*(_rows.c[fact] for fact in _FACTS)).where(_rows.c.name == bindparam("_name")))
 
 
 class SqlProjects:
@@ -46,10 +49,11 @@ class SqlProjects:
         return self._parsed.setdefault(name, parse(spec, name))
 
     def row(self, name: str) -> ProjectRow:
-        with self._database.read() as connection:
-            row = connection.execute(select(_rows).where(_rows.c.name == name)).one_or_none()
-        if row is None:
+        with self._database.glance() as connection:
+            found = _ROW.rows(connection, {"_name": name})
+        if not found:
             raise UnknownProject(name, self.names())
+        (row,) = found
         return ProjectRow(
             name=name,
             state=ProjectState(row.state),

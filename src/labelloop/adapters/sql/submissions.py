@@ -1,15 +1,16 @@
 """Recording answers: what each comes to, and the rows that say so. Runs inside a group commit."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, bindparam, exists, insert, select, update
+from sqlalchemy import Row, and_, bindparam, exists, insert, select, update
 
 from labelloop.adapters.sql import assignments, tables
 from labelloop.adapters.sql.assignments import UNKNOWN, Assignment, free_slot, review_slot
 from labelloop.adapters.sql.database import chunks
+from labelloop.adapters.sql.prepared import Prepared, Session
 from labelloop.domain.errors import IdempotencyMismatch
 from labelloop.domain.states import AssignmentState, ItemState, Lane, Outcome, Role
 from labelloop.domain.types import Answer, ItemNumber, LeaseOutcome, Subject
@@ -29,7 +30,7 @@ class Submission:
     role: Role
     idempotency: tuple[str, str] | None
 
-    def __call__(self, connection: Connection) -> tuple[list[LeaseOutcome], bool]:
+    def __call__(self, connection: Session) -> tuple[list[LeaseOutcome], bool]:
         """Write the answers and the reply; True when the reply was there already."""
         stored = self._replay(connection)
         if stored is not None:
@@ -41,14 +42,15 @@ class Submission:
             self._keep(connection, outcomes)
         return outcomes, False
 
-    def _replay(self, connection: Connection) -> list[LeaseOutcome] | None:
+    def _replay(self, connection: Session) -> list[LeaseOutcome] | None:
         if self.idempotency is None:
             return None
         key, digest = self.idempotency
         asked = {"project": self.project, "subject": self.annotator, "key": key}
-        row = connection.execute(_REPLY, asked).one_or_none()
-        if row is None:
+        found = _REPLY.rows(connection, asked)
+        if not found:
             return None
+        (row,) = found
         if row.digest != digest:
             raise IdempotencyMismatch(
                 f"The Idempotency-Key {key!r} was used before with another body. Use a new key for a new request.",
@@ -56,11 +58,11 @@ class Submission:
             )
         return [_outcome(entry) for entry in row.body]
 
-    def _keep(self, connection: Connection, outcomes: list[LeaseOutcome]) -> None:
+    def _keep(self, connection: Session, outcomes: list[LeaseOutcome]) -> None:
         key, digest = self.idempotency or ("", "")
         row = {"project": self.project, "subject": self.annotator, "key": key, "digest": digest}
-        body = [asdict(outcome) for outcome in outcomes]
-        connection.execute(insert(_replies), {**row, "body": body, "created_at": self.now})
+        body = [_entry(outcome) for outcome in outcomes]
+        _KEEP.many(connection, [{**row, "body": body, "created_at": self.now}])
 
 
 @dataclass(slots=True)
@@ -170,12 +172,12 @@ class _Desk:
             }
         )
 
-    def write(self, connection: Connection) -> None:
+    def write(self, connection: Session) -> None:
         """Everything that changed; slots are freed before they are taken again."""
         assignments.close(connection, self.freed, self.request.now)
         assignments.close(connection, self.done, self.request.now)
         if self.annotations:
-            connection.execute(insert(_answers), self.annotations)
+            _ANNOTATE.many(connection, self.annotations)
         changed = [
             {
                 "_project": self.request.project,
@@ -187,13 +189,13 @@ class _Desk:
             if item.votes != item.row.votes
         ]
         if changed:
-            connection.execute(_COUNT, changed)
+            _COUNT.many(connection, changed)
         spent = sum(item.spent for item in self.items.values())
         if spent:
-            connection.execute(_SPEND, {"_project": self.request.project, "_spent": spent})
+            _SPEND.run(connection, {"_project": self.request.project, "_spent": spent})
 
 
-def _look(connection: Connection, request: Submission) -> _Desk:
+def _look(connection: Session, request: Submission) -> _Desk:
     asked = [answer.lease for answer in request.answers if isinstance(answer, Answer)]
     mine = assignments.own(connection, request.project, request.annotator, asked)
     numbers = sorted(set(mine.values()))
@@ -201,10 +203,15 @@ def _look(connection: Connection, request: Submission) -> _Desk:
     items: dict[int, _Open] = {}
     for chunk in chunks(numbers):
         known = {"project": request.project, "annotator": request.annotator, "items": chunk}
-        for row in connection.execute(_ITEMS, known):
+        for row in _ITEMS.rows(connection, known):
             items[row.number] = _Open(row, past[row.number], bool(row.answered), row.votes)
     leases = {one.id: one for rows in past.values() for one in rows if one.id in mine}
     return _Desk(request=request, leases=leases, items=items)
+
+
+def _entry(outcome: LeaseOutcome) -> dict[str, Any]:
+    """As it is kept for a repetition of the request."""
+    return {name: getattr(outcome, name) for name in ("lease", "outcome", "item", "reason")}
 
 
 def _outcome(entry: dict[str, Any]) -> LeaseOutcome:
@@ -228,19 +235,22 @@ def _asked_items() -> Any:
 
 
 # Built once, as in `assignments`.
-_ITEMS = _asked_items()
-_REPLY = select(_replies.c.digest, _replies.c.body).where(
-    _replies.c.project == bindparam("project"),
-    _replies.c.subject == bindparam("subject"),
-    _replies.c.key == bindparam("key"),
+_ITEMS = Prepared(_asked_items())
+_REPLY = Prepared(
+    select(_replies.c.digest, _replies.c.body).where(
+        _replies.c.project == bindparam("project"),
+        _replies.c.subject == bindparam("subject"),
+        _replies.c.key == bindparam("key"),
+    )
 )
+_KEEP, _ANNOTATE = Prepared(insert(_replies)), Prepared(insert(_answers))
 _COUNTS: dict[str, Any] = {"votes": bindparam("_votes"), "pending": bindparam("_pending")}
-_COUNT = (
+_COUNT = Prepared(
     update(_items)
     .where(_items.c.project == bindparam("_project"), _items.c.number == bindparam("_item"))
     .values(_COUNTS)
 )
-_SPEND = (
+_SPEND = Prepared(
     update(_projects)
     .where(_projects.c.id == bindparam("_project"))
     .values(spent=_projects.c.spent + bindparam("_spent"))
