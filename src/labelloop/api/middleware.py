@@ -31,6 +31,8 @@ SAFE_HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
+_SAFE = [(name.lower().encode(), value.encode()) for name, value in SAFE_HEADERS.items()]
+_SAFE_PRIVATE = [*_SAFE, (b"cache-control", b"no-store")]
 STREAM_TYPES = frozenset({"application/x-ndjson", "application/ndjson", "application/jsonl"})
 """Media types of a stream of items: no limit on the body, only on a line."""
 CLIENT_CLOSED = 499
@@ -53,11 +55,9 @@ class SafeHeaders:
 
         async def send_safely(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in SAFE_HEADERS.items():
-                    headers.setdefault(name, value)
-                if scope["path"].startswith("/v1/"):
-                    headers.setdefault("Cache-Control", "no-store")
+                own = {name for name, _ in message["headers"]}
+                safe = _SAFE_PRIVATE if scope["path"].startswith("/v1/") else _SAFE
+                message["headers"] = [*message["headers"], *(one for one in safe if one[0] not in own)]
             await send(message)
 
         await self._app(scope, receive, send_safely)

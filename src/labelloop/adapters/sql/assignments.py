@@ -66,10 +66,8 @@ _EXPIRE_ITEMS = Prepared(
     update(_leases).where(_OVER, _leases.c.item.in_(bindparam("_items", expanding=True))).values(_EXPIRED)
 )
 _OWN = Prepared(
-    select(_leases.c.id, _leases.c.item).where(
-        _leases.c.project == bindparam("project"),
-        _leases.c.annotator == bindparam("annotator"),
-        _leases.c.id.in_(bindparam("ids", expanding=True)),
+    select(_leases.c.id, _leases.c.item, _leases.c.annotator, _leases.c.project).where(
+        _leases.c.id.in_(bindparam("ids", expanding=True))
     )
 )
 _CLOSED: dict[str, Any] = {
@@ -106,8 +104,9 @@ def own(connection: Session, project: int, annotator: Subject, ids: Sequence[Lea
     """Which of these leases are the annotator's: id → item."""
     found: dict[int, int] = {}
     for chunk in chunks(one for one in ids if 0 < one <= MOST_ID):
-        rows = _OWN.rows(connection, {"project": project, "annotator": annotator, "ids": chunk})
-        found.update((row.id, row.item) for row in rows)
+        # By number alone, which is the primary key; whose they are is looked at here.
+        rows = _OWN.rows(connection, {"ids": chunk})
+        found.update((row.id, row.item) for row in rows if row.annotator == annotator and row.project == project)
     return found
 
 

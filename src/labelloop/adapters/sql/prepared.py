@@ -96,7 +96,7 @@ class _Compiled:
         literals = {name: bind.value for name, bind in compiled.binds.items() if not bind.required}
         self._literals = {name: self._processes.get(name, _same)(value) for name, value in literals.items()}
         columns = compiled._result_columns  # noqa: SLF001
-        make: Any = namedtuple  # the fields are known only now
+        make: Any = namedtuple  # noqa: PYI024 - the fields are known only now
         self._row: Callable[[Any], Any] = make("Row", [column.keyname for column in columns])._make
         found = ((at, column.type._cached_result_processor(_DIALECT, None)) for at, column in enumerate(columns))  # noqa: SLF001
         self._results: list[tuple[int, Process]] = [(at, process) for at, process in found if process is not None]

@@ -10,6 +10,7 @@ from starlette.responses import Response
 from labelloop.api import answers, bodies
 from labelloop.api.access import Annotator
 from labelloop.api.context import Context, Use
+from labelloop.api.threads import run_hot
 from labelloop.domain.errors import Invalid
 from labelloop.domain.types import Identity, LeaseOutcome
 from labelloop.loop import annotate as loop_annotate
@@ -28,7 +29,7 @@ async def lease(project: str, request: Request, who: Annotator, use: Use) -> Res
     count = body.get("count", 1)
     if type(count) is not int or count < 1:
         raise Invalid("`count` must be a whole number from 1 up.", count=str(count)[:64])
-    found = await run_in_threadpool(loop_lease.lease, use.ports, project, who, count)
+    found = await run_hot(loop_lease.lease, use.ports, project, who, count)
     use.metrics.count("labelloop_leases", project, "leased", by=len(found.leases))
     use.metrics.count("labelloop_leases", project, "empty", by=int(not found.leases))
     return answers.reply(answers.batch(found))
@@ -59,17 +60,19 @@ async def skip(project: str, request: Request, who: Annotator, use: Use) -> Resp
     return await _change(request, project, who, use, loop_lease.skip)
 
 
-@router.post("/annotations", operation_id="annotate", openapi_extra=bodies.described(bodies.AnnotationList))
-async def annotate(
-    project: str, request: Request, who: Annotator, use: Use, idempotency_key: bodies.IdempotencyKey = None
-) -> Response:
+@router.post(
+    "/annotations",
+    operation_id="annotate",
+    openapi_extra=bodies.described(bodies.AnnotationList) | bodies.REPEATABLE,
+)
+async def annotate(project: str, request: Request, who: Annotator, use: Use) -> Response:
     """Take answers in; durable when this returns. One outcome each, in order."""
     body = await bodies.read_object(request, known=frozenset({"annotations"}))
     given = body.get("annotations")
     if not isinstance(given, list):
         raise Invalid("The body must be an object with a list `annotations`.")
-    outcomes, replayed = await run_in_threadpool(
-        loop_annotate.annotate, use.ports, project, who, given, key=idempotency_key
+    outcomes, replayed = await run_hot(
+        loop_annotate.annotate, use.ports, project, who, given, key=bodies.idempotency_key(request)
     )
     if not replayed:
         for one in outcomes:
