@@ -107,52 +107,60 @@ def label_on_the_page(url: str, folder: Path, count: int) -> None:
             time.sleep(0.1)
 
 
-def test_the_tutorial_leads_to_a_trained_model_and_labels(tmp_path: Path) -> None:
-    """Its files and commands in their order, on a fresh service, end with two models and the labels in a file."""
-    env, said = environment(tmp_path), ""
-    todo = steps("tutorial/first-project.md")
-    before = [step for step in todo if step.note != "background"]
-    command = next(step.text for step in todo if step.note == "background")
-    start = next(at for at, step in enumerate(todo) if step.note == "background")
+@dataclass(frozen=True, kw_only=True)
+class Story:
+    """The tutorial, followed up to the start of the service, which runs."""
 
-    def follow(some: list[Step]) -> None:
-        nonlocal said
-        for step in some:
-            if step.file:
-                (tmp_path / step.file).write_text(step.text)
-            elif step.kind == "page":
-                label_on_the_page(url, tmp_path, int(step.text))
-            elif step.kind == "sh":
-                said += shell(step.text, tmp_path, env)
+    url: str
+    folder: Path
+    env: dict[str, str]
+    rest: list[Step]
 
-    follow(before[:start])
-    with up(command, tmp_path, env) as url:
-        follow(before[start:])
-    assert "40 received, 40 added, 0 duplicates, 0 invalid" in said
-    assert re.search(r"Model \d+: champion", said), said
-    assert len((tmp_path / "labels.csv").read_text().splitlines()) == 1 + 17
+    def shell(self, text: str) -> str:
+        """Run a block where the reader is."""
+        return shell(text, self.folder, self.env)
 
 
 @pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path, dict[str, str]]]:
-    """A running service with everything: its address, its folder and its environment."""
-    folder = tmp_path_factory.mktemp("service")
-    env = environment(folder)
-    with up("labelloop up", folder, env) as url:
-        yield url, folder, env
+def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
+    """The tutorial's service, on its port and in its folder; other pages use it, too."""
+    folder = tmp_path_factory.mktemp("reviews")
+    env, todo = environment(folder), steps("tutorial/first-project.md")
+    start = next(at for at, step in enumerate(todo) if step.note == "background")
+    said = ""
+    for step in todo[:start]:
+        if step.file:
+            (folder / step.file).write_text(step.text)
+        elif step.kind == "sh":
+            said += shell(step.text, folder, env)
+    assert "40 received, 40 added, 0 duplicates, 0 invalid" in said
+    with up(todo[start].text, folder, env) as url:
+        yield Story(url=url, folder=folder, env=env, rest=todo[start + 1 :])
 
 
-def test_the_python_of_pulling_batches_says_what_the_page_says(
-    service: tuple[str, Path, dict[str, str]], tmp_path: Path
-) -> None:
+def test_the_tutorial_leads_to_a_trained_model_and_labels(story: Story) -> None:
+    """Its files and commands in their order, on a fresh service, end with two models and the labels in a file."""
+    said = ""
+    for step in story.rest:
+        if step.file:
+            (story.folder / step.file).write_text(step.text)
+        elif step.kind == "page":
+            label_on_the_page(story.url, story.folder, int(step.text))
+        elif step.kind == "sh":
+            said += story.shell(step.text)
+    assert "the first healthy model" in said
+    assert re.search(r"Model \d+: champion", said), said
+    assert len((story.folder / "labels.csv").read_text().splitlines()) == 1 + 17
+
+
+def test_the_python_of_pulling_batches_says_what_the_page_says(story: Story, tmp_path: Path) -> None:
     """All blocks as one program, with a key made as the page says, print what stands beside them."""
-    url, folder, env = service
-    key = shell("labelloop key create --subject robot --role engineer", folder, env).strip()
+    key = story.shell("labelloop key create --subject robot --role engineer").strip()
     todo = steps("how-to/pull-batches-from-python.md")
     program = "\n".join(step.text for step in todo if step.kind == "python")
     shown = "".join(step.text for step in todo if step.kind == "text")
     (tmp_path / "page.py").write_text(program)
-    said = shell("python page.py", tmp_path, {**env, "LABELLOOP_URL": url, "LABELLOOP_KEY": key})
+    said = shell("python page.py", tmp_path, {**story.env, "LABELLOOP_URL": story.url, "LABELLOOP_KEY": key})
     assert said == shown
 
 
