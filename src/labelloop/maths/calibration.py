@@ -1,7 +1,6 @@
 """Temperature scaling, and how far stated probabilities are from what happens. Ranks of a row never change."""
 
 import numpy as np
-from scipy.optimize import minimize_scalar
 from scipy.special import logsumexp
 
 from labelloop.maths.acquisition import check_probabilities
@@ -43,6 +42,8 @@ def fit_temperature(probabilities: Floats, codes: Ints, *, prior: float = 1.0) -
     with np.errstate(divide="ignore"):
         rows = np.log(probabilities[known], dtype=np.float64)
     hit = float(rows[np.arange(len(rows)), np.asarray(codes)[known]].sum())
+
+    from scipy.optimize import minimize_scalar  # slow to import, and only a training needs it
 
     def loss(log_b: float) -> float:
         b = np.exp(log_b)

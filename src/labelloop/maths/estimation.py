@@ -8,8 +8,7 @@ from math import sqrt
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.stats import binom, norm
-from scipy.stats import t as student
+from scipy.special import bdtr, ndtri, stdtrit
 
 from labelloop.maths.arrays import Floats, Ints, Mask
 from labelloop.maths.calibration import calibration_gaps, expected_calibration_error
@@ -227,7 +226,7 @@ def sign_test(right_a: Mask, right_b: Mask) -> float:
     """
     wins = int((np.asarray(right_a) & ~np.asarray(right_b)).sum())
     trials = wins + int((~np.asarray(right_a) & np.asarray(right_b)).sum())
-    return float(binom.cdf(wins, trials, 0.5))
+    return float(bdtr(wins, trials, 0.5))
 
 
 def mean_interval(values: Floats, confidence: float = 0.95) -> Interval:
@@ -246,14 +245,14 @@ def mean_interval(values: Floats, confidence: float = 0.95) -> Interval:
     mean = float(np.mean(values))
     if len(values) == 1:
         return Interval(mean, mean, mean)
-    half = float(student.ppf((1 + confidence) / 2, len(values) - 1) * np.std(values, ddof=1) / sqrt(len(values)))
+    half = float(stdtrit(len(values) - 1, (1 + confidence) / 2) * np.std(values, ddof=1) / sqrt(len(values)))
     return Interval(mean, mean - half, mean + half)
 
 
 def _z(confidence: float) -> float:
     if not 0 < confidence < 1:
         raise ValueError(f"a confidence lies between 0 and 1, got {confidence}")
-    return float(norm.ppf((1 + confidence) / 2))
+    return float(ndtri((1 + confidence) / 2))
 
 
 def _f1_interval(right: int, marked: int, confidence: float) -> Interval:
