@@ -83,6 +83,8 @@ async def kill_at_random(home: Path, *, every: float, until: float, rng: random.
                 pid = backend()
             else:
                 pid = json.loads((home / "service.json").read_text())["processes"][victim]
+                if victim == "api":  # the one that serves, not the one that stands by
+                    pid = int((home / "api.pid").read_text())
             if pid:
                 os.kill(pid, signal.SIGKILL)
                 kills.append((time.time(), victim))
@@ -199,14 +201,14 @@ def ledger_of(ports: Any, name: str) -> Ledger:
     )
 
 
-def recoveries(kills: list[Any], cycles: list[tuple[float, float]]) -> list[float]:
-    """Seconds from each kill to the end of the first whole cycle that began after it."""
-    found = []
-    for at, _ in kills:
+def recoveries(kills: list[Any], cycles: list[tuple[float, float]]) -> dict[str, list[float]]:
+    """By victim: seconds from each kill to the end of the first whole cycle that began after it, ascending."""
+    found: dict[str, list[float]] = {}
+    for at, victim in kills:
         after = [ended for began, ended in cycles if began >= at]
         if after:
-            found.append(min(after) - at)
-    return found
+            found.setdefault(victim, []).append(min(after) - at)
+    return {victim: sorted(seconds) for victim, seconds in found.items()}
 
 
 def main() -> int:
@@ -267,7 +269,8 @@ def _judge(ports: Any, name: str, book: Notebook) -> tuple[Verdict, int]:
 
 def _report(seen: dict[str, Any], verdicts: dict[str, Any], options: argparse.Namespace) -> int:
     kills, book = seen["kills"], seen["book"]
-    took = sorted(recoveries(kills, book.cycles))
+    by_victim = recoveries(kills, book.cycles)
+    took = sorted(second for seconds in by_victim.values() for second in seconds)
     totals = Counter(dict.fromkeys(("lost", "doubled", "over_cap", "stranded"), 0))
     for verdict, _ in verdicts.values():
         for part in totals:
@@ -289,7 +292,10 @@ def _report(seen: dict[str, Any], verdicts: dict[str, Any], options: argparse.Na
         "recovery_p95_s": round(took[int(len(took) * 0.95)], 2) if took else None,
         "recovery_max_s": round(took[-1], 2) if took else None,
     }
-    rows = [{"victim": name, "kills": count} for name, count in Counter(victim for _, victim in kills).most_common()]
+    rows = [
+        {"victim": name, "kills": len(seconds), "recovery_p50_s": seconds[len(seconds) // 2], "slowest_s": seconds[-1]}
+        for name, seconds in by_victim.items()
+    ]
     report.finish(f"chaos-{options.database}", rows, folder=options.keep or report.RESULTS, **facts)
     held = not (sum(totals.values()) or seen["broken"] or book.strange)
     return 0 if held else 1

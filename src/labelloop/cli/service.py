@@ -36,11 +36,16 @@ def register(app: typer.Typer) -> None:
         app.command()(command)
 
 
-def serve() -> None:
+def serve(
+    *,
+    standby: Annotated[
+        bool, typer.Option("--standby", help="Wait, loaded, while another process of this home serves.")
+    ] = False,
+) -> None:
     """Run the HTTP API and the page alone; `up` runs everything."""
     from labelloop.api import serve as serve_api
 
-    serve_api(settings())
+    serve_api(settings(), standby=standby)
 
 
 def worker(kind: Annotated[Kind, typer.Argument(help="Which kind.")]) -> None:
@@ -49,12 +54,15 @@ def worker(kind: Annotated[Kind, typer.Argument(help="Which kind.")]) -> None:
     os.execv(sys.executable, [sys.executable, "-m", f"labelloop_workers.{kind}"])  # noqa: S606 - our own program
 
 
-def up(*, sampler: Count = 1, trainer: Count = 1, steward: Count = 1) -> None:
-    """Run everything: Redis (unless LABELLOOP_REDIS_URL), API, page and workers. Ctrl-C stops; twice kills."""
+def up(*, api: Count = 2, sampler: Count = 1, trainer: Count = 1, steward: Count = 1) -> None:
+    """Run everything: Redis (unless LABELLOOP_REDIS_URL), API, page and workers. Ctrl-C stops; twice kills.
+
+    One API process serves; the others stand by and take over at once when it dies.
+    """
     from labelloop.supervisor import Counts, House
 
     chosen = settings()
-    house = House(chosen, Counts(sampler=sampler, trainer=trainer, steward=steward), _prepared)
+    house = House(chosen, Counts(api=api, sampler=sampler, trainer=trainer, steward=steward), _prepared)
     house.run(_announce)
 
 

@@ -46,7 +46,7 @@ class Service:
         """
         _empty(self.home)
         env = {name: value for name, value in os.environ.items() if name not in OWN}
-        env |= {"LABELLOOP_HOME": str(self.home), "LABELLOOP_PORT": str(self._port)} | self._extra
+        env |= {"LABELLOOP_HOME": str(self.home), "LABELLOOP_PORT": str(self._port), **self._extra}
         argv = [sys.executable, "-m", "labelloop.cli", "up"]
         with self.log.open("ab") as log:
             self._process = leash.spawn(argv, env, log=log)

@@ -14,8 +14,9 @@ THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counts:
-    """How many processes of each kind. One steward leads at a time; more are spares."""
+    """How many processes of each kind. One steward leads and one API process serves at a time; more are spares."""
 
+    api: int = 2
     sampler: int = 1
     trainer: int = 1
     steward: int = 1
@@ -40,7 +41,9 @@ def programs(counts: Counts, env: dict[str, str]) -> Iterator[Program]:
         for place in range(1, count + 1):
             name = kind if count == 1 else f"{kind}-{place}"
             yield Program(name=name, argv=(*module, f"labelloop_workers.{kind}"), env=env)
-    yield Program(name="api", argv=(*module, "labelloop.cli", "serve"), env=env)
+    for place in range(1, counts.api + 1):
+        name = "api" if place == 1 else f"api-{place}"
+        yield Program(name=name, argv=(*module, "labelloop.cli", "serve", "--standby"), env=env)
 
 
 def free_port(host: str) -> int:
