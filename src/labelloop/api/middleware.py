@@ -37,6 +37,8 @@ STREAM_TYPES = frozenset({"application/x-ndjson", "application/ndjson", "applica
 """Media types of a stream of items: no limit on the body, only on a line."""
 CLIENT_CLOSED = 499
 """Status in logs and metrics of a request whose sender went away; nobody is there to receive it."""
+_QUIET = frozenset({"health", "ready", "metrics", "lease", "annotate", "renew"})
+"""Operations that come by the thousand: what went well is in the metrics, and in the log at debug only."""
 _ITEMS = re.compile(r"/v1/projects/[^/]+/items")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
@@ -107,7 +109,7 @@ class Observe:
         self._metrics.count("labelloop_requests", operation, str(status))
         state = scope.get("state", {})
         who = state.get("identity")
-        level = "error" if status >= 500 else "debug" if operation in {"health", "ready", "metrics"} else "info"
+        level = "error" if status >= 500 else "debug" if operation in _QUIET and status < 400 else "info"
         getattr(log, level)(
             "request",
             operation=operation,
