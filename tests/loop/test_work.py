@@ -296,3 +296,56 @@ def test_a_redis_that_outlived_its_database_is_forgotten(ports):
     tend(ports, "plane")
     assert ports.queue_health.serving("plane") == ports.rounds.serving("plane").number
     assert len(pull(ports, ANNA, 20)) == 20
+
+
+def test_a_lane_and_a_part_of_the_pool_may_get_more_votes(ports):
+    """The audit lane asks three people, an overlap of the rest two, everything else one."""
+    votes = {"needed": 1, "lanes": {"audit": 3}, "overlap": {"share": 0.3, "needed": 2}}
+    start(ports, count=200, votes=votes, lanes={"informative": 0.8, "audit": 0.2, "window": 300, "audit_items": 30})
+    queries = ports.rounds.queries("plane", 1)
+    audit = {query.needed for query in queries if query.lane is Lane.AUDIT}
+    rest = [query.needed for query in queries if query.lane is Lane.INFORMATIVE]
+    assert audit == {3}
+    assert set(rest) == {1, 2}
+    assert 0.2 < rest.count(2) / len(rest) < 0.4
+    held = {who.subject: {one.item for one in pull(ports, who, 200)} for who in (ANNA, BERT, CARL)}
+    twice = {query.item for query in queries if query.needed == 2}
+    assert held["anna"] & held["bert"] & held["carl"] == {q.item for q in queries if q.lane is Lane.AUDIT}
+    assert {item for item in twice if sum(item in items for items in held.values()) == 2} == twice
+
+
+def test_what_three_people_skip_goes_to_a_reviewer(ports):
+    """Nobody can answer it: it leaves the queue and waits in the review lane."""
+    start(ports, count=1, lanes={"informative": 1, "audit": 0})
+    for who_skips in (ANNA, BERT, CARL):
+        tend(ports, "plane")
+        (one,) = pull(ports, who_skips)
+        skip(ports, "plane", who_skips, [str(one.id)])
+    tend(ports, "plane")
+    assert item(ports, 0).state is ItemState.DISPUTED
+    assert pull(ports, who("dora")) == []
+    review = pull(ports, RITA)
+    assert [one.lane for one in review] == [Lane.REVIEW]
+    answer(ports, RITA, review, "c1")
+    tend(ports, "plane")
+    assert (item(ports, 0).state, item(ports, 0).label) == (ItemState.RESOLVED, "c1")
+    assert ports.pool.counts("plane").conserved
+
+
+def test_one_may_ask_so_often_a_minute(ports):
+    """The pull too many is told when to come again; others are not held up."""
+    start(ports, lease={"pulls_per_minute": 3})
+    for _ in range(3):
+        assert len(pull(ports, ANNA)) == 1
+    batch = lease(ports, "plane", ANNA, 1)
+    assert batch.leases == []
+    assert 0 < batch.retry_after <= 60
+    assert len(pull(ports, BERT)) == 1
+
+
+def test_the_gap_between_planned_and_served_is_measured(ports):
+    """Served as planned it is small; what one annotator could not get is served later and widens it."""
+    start(ports, count=100, lanes={"informative": 1, "audit": 0, "window": 100})
+    assert ports.rounds.gap("plane", 1) is None
+    pull(ports, ANNA, 20)
+    assert ports.rounds.gap("plane", 1) == 0
