@@ -33,9 +33,9 @@ ROOT = Path(__file__).parents[1]
 LEASE_SECONDS = 3.0
 PEOPLE = 32
 RERANK_SECONDS = 3.0
-DRAIN_SECONDS = 120.0
-ITEMS_A_MINUTE = 9_000
-"""More than everybody can label, so that work does not run out before the kills do."""
+DRAIN_SECONDS = 300.0
+ITEMS_A_MINUTE = 6_000
+"""About what everybody can label under kills, so that work lasts about as long as they do."""
 VICTIMS = ("api", "api", "redis", "steward", "sampler", "trainer")
 PROJECTS = {"solo": {"needed": 1}, "pair": {"needed": 2, "cap": 3}}
 
