@@ -1,92 +1,16 @@
-"""The pages that people follow step by step are followed here: each file written, each block run, on a real service.
-
-A block whose HTML comment says `not run` is left out, and one without a comment or with another is run as it stands.
-"""
+"""The pages that people follow step by step are followed here: each file written, each block run, on a real service."""
 
 import json
-import os
 import re
-import signal
-import socket
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from following import SECONDS, Step, environment, shell, steps, up
 
 from labelloop.client import Client
-
-DOCS = Path(__file__).parents[2] / "docs"
-SECONDS = 60
-STEP = re.compile(
-    r"(?:<!-- (?P<note>[^\n]+?) -->\n)?```(?P<kind>\w+)\n(?P<text>.*?)```|<!-- page: (?P<page>\d+) ", re.DOTALL
-)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Step:
-    """A fenced block of a page, or a thing to do in the browser."""
-
-    note: str
-    kind: str
-    text: str
-
-    @property
-    def file(self) -> str | None:
-        """The file that the block is to be saved as."""
-        return self.note.removeprefix("file: ") if self.note.startswith("file: ") else None
-
-
-def steps(page: str) -> list[Step]:
-    """All steps of a page that are done, in order."""
-    found = []
-    for match in STEP.finditer((DOCS / page).read_text()):
-        if match["page"]:
-            found.append(Step(note="", kind="page", text=match["page"]))
-        elif not (match["note"] or "").startswith("not run"):
-            found.append(Step(note=match["note"] or "", kind=match["kind"], text=match["text"]))
-    return found
-
-
-def environment(folder: Path) -> dict[str, str]:
-    """As in a shell whose virtual environment is active; the port is a free one."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    return {**os.environ, "PATH": path, "LABELLOOP_PORT": str(port), "LABELLOOP_HOME": str(folder / ".labelloop")}
-
-
-def shell(text: str, folder: Path, env: dict[str, str]) -> str:
-    """Run a block as a person would type it; a line that fails fails the test."""
-    command = ["bash", "-eo", "pipefail", "-c", text]
-    done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=SECONDS, check=False)
-    assert done.returncode == 0, f"{text}\n{done.stdout}\n{done.stderr}"
-    return done.stdout
-
-
-@contextmanager
-def up(command: str, folder: Path, env: dict[str, str]) -> Iterator[str]:
-    """The service in the background, as in another terminal; gives its address, and ends it as Ctrl-C does."""
-    log = folder / "up.log"
-    with log.open("wb") as out:
-        process = subprocess.Popen(
-            ["bash", "-c", f"exec {command.strip()}"], cwd=folder, env=env, stdout=out, stderr=out
-        )
-    try:
-        deadline = time.monotonic() + SECONDS
-        while not (found := re.search(r"labelloop is up at (\S+)", log.read_text())):
-            assert process.poll() is None, log.read_text()
-            assert time.monotonic() < deadline, log.read_text()
-            time.sleep(0.05)
-        yield found[1]
-    finally:
-        process.send_signal(signal.SIGINT)
-        process.wait(SECONDS)
 
 
 def label_on_the_page(url: str, folder: Path, count: int) -> None:
@@ -125,7 +49,7 @@ class Story:
 def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
     """The tutorial's service, on its port and in its folder; other pages use it, too."""
     folder = tmp_path_factory.mktemp("reviews")
-    env, todo = environment(folder), steps("tutorial/first-project.md")
+    env, todo = environment(folder), steps("docs/tutorial/first-project.md")
     start = next(at for at, step in enumerate(todo) if step.note == "background")
     said = ""
     for step in todo[:start]:
@@ -156,7 +80,7 @@ def test_the_tutorial_leads_to_a_trained_model_and_labels(story: Story) -> None:
 def test_the_python_of_pulling_batches_says_what_the_page_says(story: Story, tmp_path: Path) -> None:
     """All blocks as one program, with a key made as the page says, print what stands beside them."""
     key = story.shell("labelloop key create --subject robot --role engineer").strip()
-    todo = steps("how-to/pull-batches-from-python.md")
+    todo = steps("docs/how-to/pull-batches-from-python.md")
     program = "\n".join(step.text for step in todo if step.kind == "python")
     shown = "".join(step.text for step in todo if step.kind == "text")
     (tmp_path / "page.py").write_text(program)
@@ -166,7 +90,7 @@ def test_the_python_of_pulling_batches_says_what_the_page_says(story: Story, tmp
 
 def test_the_strategy_of_the_page_is_a_plugin_that_can_be_simulated(tmp_path: Path) -> None:
     """The package of the page installs, its strategy is found by its name, replayed, and scores as the page says."""
-    todo = steps("how-to/write-a-strategy.md")
+    todo = steps("docs/how-to/write-a-strategy.md")
     for step in todo:
         if step.file:
             (tmp_path / step.file).parent.mkdir(exist_ok=True)
