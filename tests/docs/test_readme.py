@@ -47,7 +47,7 @@ def test_the_python_block_labels_a_batch_and_the_cycle_ends_with_a_code_of_the_t
     with Client(url, keys["admin"]) as client:
         client.wait(client.request_round("digits"), timeout=60)
         for _ in range(5):
-            exec(program, known)  # noqa: S102 - our own page
+            exec(program, known)
             known["client"].close()
         assert client.project("digits")["items"]["counts"]["leased"] == 0
         assert client.project("digits")["budget"]["spent"] == 50
