@@ -179,9 +179,6 @@ class Verdicts(Protocol):
 
     def disputed(self, name: str) -> list[ItemNumber]: ...
 
-    def dispute_skipped(self, name: str, skips: int, now: datetime) -> list[ItemNumber]:
-        """POOLED items that so many annotators skipped, and nobody holds now, become DISPUTED. Returns them."""
-
     def annotators(self, name: str) -> list[Mapping[str, Json]]:
         """Per annotator: {"annotator", "accepted", "late", "surplus", "skipped", "open", "seconds", "agreed"}."""
 
@@ -212,9 +209,6 @@ class Rounds(Protocol):
         """Its queries of items that are still POOLED, by lane and rank."""
 
     def recent(self, name: str, limit: int) -> list[Round]: ...
-
-    def gap(self, name: str, number: RoundNumber) -> float | None:
-        """Mean distance between the planned and the served place of what was leased in a round; None before."""
 
 
 class Models(Protocol):
@@ -325,9 +319,6 @@ class Queue(Protocol):
 
     def done(self, name: str, annotator: Subject, items: Sequence[ItemNumber]) -> None:
         """Counted answers are committed: the lease is over and the slot is used up (also when it came late)."""
-
-    def throttle(self, name: str, annotator: Subject, per_minute: int) -> float | None:
-        """Count a pull of this annotator; when it is one too many: seconds until the next may come."""
 
     def put_back(self, name: str, annotator: Subject, items: Sequence[ItemNumber], *, skip: bool) -> None:
         """Leases were released or skipped."""

@@ -28,10 +28,6 @@ COUNTERS: Mapping[str, tuple[str, tuple[str, ...]]] = {
 GAUGES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "labelloop_items": ("Items by where they stand; the states add up to what was ingested.", ("project", "state")),
     "labelloop_queue_depth": ("Queries that wait in the queue.", ("project", "lane")),
-    "labelloop_served_gap": (
-        "Mean distance between planned and served place of what was leased in the serving round.",
-        ("project",),
-    ),
     "labelloop_jobs": ("The latest jobs of each kind by state.", ("project", "kind", "state")),
     "labelloop_models": ("Models by state.", ("project", "state")),
     "labelloop_spent_votes": ("Votes counted against the budget.", ("project",)),

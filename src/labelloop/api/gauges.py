@@ -25,7 +25,6 @@ class PortSampler:
         parts: tuple[tuple[str, Callable[[str], Iterator[Sample]]], ...] = (
             ("items", self._items),
             ("queue", self._queue),
-            ("order", self._order),
             ("jobs", self._jobs),
             ("models", self._models),
         )
@@ -57,12 +56,6 @@ class PortSampler:
     def _queue(self, project: str) -> Iterator[Sample]:
         for lane, depth in self._ports.queue_health.depth(project).items():
             yield Sample(gauge="labelloop_queue_depth", labels=(project, lane), value=depth)
-
-    def _order(self, project: str) -> Iterator[Sample]:
-        serving = self._ports.rounds.serving(project)
-        gap = self._ports.rounds.gap(project, serving.number) if serving else None
-        if gap is not None:
-            yield Sample(gauge="labelloop_served_gap", labels=(project,), value=gap)
 
     def _jobs(self, project: str) -> Iterator[Sample]:
         for kind in JobKind:

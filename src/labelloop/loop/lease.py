@@ -42,10 +42,6 @@ def lease(ports: Ports, name: str, who: Identity, count: int) -> LeaseBatch:
     if not 1 <= count <= MAX_COUNT:
         raise TooLarge(f"ask for 1 to {MAX_COUNT} items at once, not {count}", project=name)
     project, row = ports.projects.get(name), ports.projects.row(name)
-    if project.lease.pulls_per_minute is not None:
-        wait = ports.queue.throttle(name, who.subject, project.lease.pulls_per_minute)
-        if wait is not None:
-            return LeaseBatch(leases=[], reason="you asked too often; see retry_after", retry_after=wait)
     reason = policy.may_lease(row.state, row.spent, project.stop.budget)
     paused = row.state is ProjectState.PAUSED
     # Reviews cost no budget, so a reviewer may still settle what is disputed when it is spent.

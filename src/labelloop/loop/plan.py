@@ -16,7 +16,7 @@ from labelloop.domain.errors import InvalidProject, Unavailable
 from labelloop.domain.states import Lane
 from labelloop.domain.types import ItemNumber, ModelNumber, Query, Round
 from labelloop.loop.featurize import Beat, featurize, shards
-from labelloop.loop.pool import PoolView, look, votes_needed
+from labelloop.loop.pool import PoolView, look
 from labelloop.loop.score import ModelEye, ScoredPool, score
 from labelloop.loop.train import load_model
 from labelloop.maths import balance, diversity, selection
@@ -212,7 +212,7 @@ def plan(ports: Ports, name: str, beat: Beat) -> Round | None:
     cold = row.champion is None
     kept = ports.rounds.save(
         name,
-        to_queries(lanes, project),
+        to_queries(lanes, needed=project.votes.needed),
         strategy=f"cold start: {project.strategy.cold_start.kind}" if cold else project.strategy.kind,
         seed=seed,
         model=row.champion,
@@ -260,16 +260,15 @@ def serve(ports: Ports, project: Project, planned: Round) -> None:
     ports.queue.load(name, planned.number, by_lane, ports.ledger.slots(name), project.lanes.shares())
 
 
-def to_queries(lanes: Mapping[Lane, Ranked], project: Project) -> list[Query]:
-    """The window of a round as values, bounded by lanes × window, each with the votes it asks for."""
-    queries = []
-    for lane, ranked in lanes.items():
-        columns = (ranked.numbers, ranked.scores, ranked.probabilities, votes_needed(project, lane, ranked.numbers))
-        for rank, (item, value, chance, needed) in enumerate(zip(*(c.tolist() for c in columns), strict=True)):
-            queries.append(
-                Query(item=ItemNumber(item), lane=lane, rank=rank, score=value, probability=chance, needed=needed)
-            )
-    return queries
+def to_queries(lanes: Mapping[Lane, Ranked], *, needed: int) -> list[Query]:
+    """The window of a round as values, bounded by lanes × window."""
+    return [
+        Query(item=ItemNumber(item), lane=lane, rank=rank, score=value, probability=chance, needed=needed)
+        for lane, ranked in lanes.items()
+        for rank, (item, value, chance) in enumerate(
+            zip(ranked.numbers.tolist(), ranked.scores.tolist(), ranked.probabilities.tolist(), strict=True)
+        )
+    ]
 
 
 def _seed(project: Project, serving: Round | None) -> int:

@@ -16,8 +16,6 @@ from labelloop.maths.arrays import Ints
 from labelloop.ports import Ports
 from labelloop.projects import Project
 
-OVERLAP_STREAM = 0x6F766572
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoolView:
@@ -62,18 +60,6 @@ def look(ports: Ports, project: Project, *, items: int) -> PoolView:
 def draw(project: Project, numbers: Ints) -> Ints:
     """The number below policy.HASH_RANGE that each item draws, once and for ever: (n,) uint64."""
     return selection.uniform_hash(project.seed, numbers) >> np.uint64(1)
-
-
-def votes_needed(project: Project, lane: Lane, numbers: Ints) -> Ints:
-    """Votes (n,) asked for items of a lane: the lane's, or the overlap's for the part of the pool that drew it."""
-    votes = project.votes
-    needed = np.full(len(numbers), votes.of_lane(lane), dtype=np.int64)
-    if votes.overlap is not None:
-        # Another stream than the audit's, so that the two draws know nothing of each other.
-        drawn = selection.uniform_hash(project.seed ^ OVERLAP_STREAM, numbers) >> np.uint64(1)
-        chosen = drawn < np.uint64(votes.overlap.share * policy.HASH_RANGE)
-        needed[chosen] = np.maximum(needed[chosen], votes.overlap.needed)
-    return needed
 
 
 def training_labels(ports: Ports, project: Project, threshold: int) -> tuple[Ints, Ints]:

@@ -16,7 +16,6 @@ def status(ports: Ports, name: str) -> dict[str, Any]:
     project, row = ports.projects.get(name), ports.projects.row(name)
     counts = ports.pool.counts(name)
     rules = schema.of(project)
-    serving = ports.rounds.serving(name)
     champion = ports.models.get(name, row.champion) if row.champion is not None else None
     return {
         "name": name,
@@ -32,7 +31,6 @@ def status(ports: Ports, name: str) -> dict[str, Any]:
         "lanes": {lane.value: depth for lane, depth in ports.queue_health.depth(name).items()},
         "budget": {"votes": project.stop.budget, "spent": row.spent},
         "champion": model_summary(champion) if champion else None,
-        "served_gap": ports.rounds.gap(name, serving.number) if serving else None,
         "rounds": [round_summary(one) for one in ports.rounds.recent(name, RECENT)],
         "trainings": [job_summary(one) for one in ports.jobs.recent(name, JobKind.TRAIN, RECENT)],
         "lease": {"seconds": project.lease.seconds, "maximum": project.lease.maximum},

@@ -5,14 +5,12 @@ to workers. Every step may be done twice, or by two stewards at once, without ha
 """
 
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from croniter import croniter
 
 from labelloop.domain import policy
-from labelloop.domain.errors import Unavailable
 from labelloop.domain.states import JobKind, JobState, Lane
 from labelloop.domain.types import Job, PoolCounts, Round
 from labelloop.loop.plan import serve
@@ -46,7 +44,6 @@ def tend(ports: Ports, name: str, *, thorough: bool = True) -> TendReport:
     expired = ports.ledger.expire(name, now)
     ports.queue_health.reap(name, now)
     settled = resolve(ports, name)
-    _dispute_skipped(ports, project)
     rebuilt = _rebuild(ports, project)
     repaired = 0
     if thorough and not rebuilt and ports.rounds.serving(name) is not None:
@@ -77,17 +74,6 @@ def _give_up(ports: Ports, job: Job, now: datetime) -> None:
         " a new one.",
     }
     ports.jobs.finish(job.id, job.attempt, now=now, result=None, problem=problem)
-
-
-def _dispute_skipped(ports: Ports, project: Project) -> None:
-    """What nobody can answer goes to a reviewer instead of round and round."""
-    skips = project.lease.skips_to_review
-    moved = ports.verdicts.dispute_skipped(project.name, skips, ports.clock.now()) if skips is not None else []
-    if moved:
-        with suppress(Unavailable):
-            ports.queue.sync(
-                project.name, ports.ledger.slots(project.name, moved), ports.verdicts.disputed(project.name)
-            )
 
 
 def _rebuild(ports: Ports, project: Project) -> bool:

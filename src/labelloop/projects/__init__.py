@@ -6,7 +6,7 @@ What a choice *does* is not decided here: see `strategies`, `loop` and the adapt
 """
 
 from labelloop.projects.cycle import Promote, Retrain, Stop
-from labelloop.projects.dispatch import Lanes, LeaseRules, Overlap, Votes
+from labelloop.projects.dispatch import Lanes, LeaseRules, Votes
 from labelloop.projects.examples import example
 from labelloop.projects.features import ColumnFeatures, EmbeddingFeatures, Features, PixelFeatures, TextFeatures
 from labelloop.projects.items import ArraySource, BundledSource, Items, Source, TableSource
@@ -50,7 +50,6 @@ __all__ = [
     "ModalLearner",
     "ModalStrategy",
     "ModelSpec",
-    "Overlap",
     "PixelFeatures",
     "PluginStrategy",
     "Project",

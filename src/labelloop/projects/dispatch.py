@@ -1,11 +1,11 @@
 """The `lanes`, `votes` and `lease` of a project file: who gets what, how often, for how long."""
 
-from typing import Annotated, Literal, Self
+from typing import Self
 
 from pydantic import Field, model_validator
 
 from labelloop.domain.states import Lane
-from labelloop.projects.section import Section, Share
+from labelloop.projects.section import Section
 
 
 class Lanes(Section):
@@ -36,55 +36,29 @@ class Lanes(Section):
         return {lane: share / total for lane, share in raw.items() if share > 0}
 
 
-class Overlap(Section):
-    """A part of the pool, drawn by lot, that gets more votes than the rest: it measures how annotators agree."""
-
-    share: Share
-    """Part of the items."""
-    needed: int = Field(default=3, ge=2, le=15)
-    """Votes asked for each of them."""
-
-
 class Votes(Section):
     """How many answers an item gets."""
 
     needed: int = Field(default=1, ge=1, le=15)
     """Votes asked at first, each from another annotator."""
     cap: int | None = Field(default=None, ge=1, le=15)
-    """Most votes counted; a tie asks for one more up to here. Default: the most asked + 2, or 1 where that is 1."""
+    """Most votes counted; a tie asks for one more up to here. Default: needed + 2, or 1 where needed is 1."""
     agreement: float = Field(default=0.5, ge=0, lt=1)
     """The winning class needs more than this part of the votes."""
-    lanes: dict[Literal["informative", "minority", "audit"], Annotated[int, Field(ge=1, le=15)]] = Field(
-        default_factory=dict
-    )
-    """Votes asked in a lane, where it differs, such as `{ audit = 3 }`."""
-    overlap: Overlap | None = None
-    """A part of the pool that gets more votes than the rest."""
 
     @model_validator(mode="after")
     def _cap_holds(self) -> Self:
         if self.cap is not None and self.cap < self.needed:
             msg = f"votes.cap ({self.cap}) is below votes.needed ({self.needed})"
             raise ValueError(msg)
-        if self.cap is not None and self.cap < self._largest:
-            msg = f"votes.cap ({self.cap}) is below the {self._largest} votes that a lane or the overlap asks for"
-            raise ValueError(msg)
         return self
-
-    def of_lane(self, lane: Lane) -> int:
-        """Votes asked at first in a lane."""
-        return next((votes for name, votes in self.lanes.items() if name == lane.value), self.needed)
-
-    @property
-    def _largest(self) -> int:
-        return max(self.needed, *self.lanes.values(), self.overlap.needed if self.overlap else 1)
 
     @property
     def most(self) -> int:
         """The cap in force."""
         if self.cap is not None:
             return self.cap
-        return 1 if self._largest == 1 else min(self._largest + 2, 15)
+        return 1 if self.needed == 1 else min(self.needed + 2, 15)
 
 
 class LeaseRules(Section):
@@ -94,7 +68,3 @@ class LeaseRules(Section):
     """Time to answer before an item may go to somebody else; renewing starts it anew."""
     maximum: int = Field(default=200, ge=1, le=10_000)
     """Open leases one annotator may hold."""
-    pulls_per_minute: int | None = Field(default=None, ge=1)
-    """How often one annotator may ask for work; no limit when not given."""
-    skips_to_review: int | None = Field(default=3, ge=1)
-    """An item that so many annotators skipped goes to a reviewer."""

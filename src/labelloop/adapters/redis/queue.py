@@ -67,17 +67,6 @@ class RedisQueue:
         self._scripts.run_all("done", name, [(annotator, *part) for part in chunks(items, FEW)])
 
     @guarded
-    def throttle(self, name: str, annotator: Subject, per_minute: int) -> float | None:
-        """A window of a minute begins with its first pull; a server that forgot begins a new one."""
-        counter = key(name, f"pulls:{annotator}")
-        pipeline = self._connection.pipeline(transaction=True)
-        pipeline.incr(counter)
-        pipeline.expire(counter, 60, nx=True)
-        pipeline.pttl(counter)
-        pulls, _, left = pipeline.execute()
-        return max(left, 0) / 1000 if pulls > per_minute else None
-
-    @guarded
     def put_back(self, name: str, annotator: Subject, items: Sequence[ItemNumber], *, skip: bool) -> None:
         self._scripts.run_all("put_back", name, [(annotator, int(skip), *part) for part in chunks(items, FEW)])
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, bindparam, delete, func, insert, select, text, update
+from sqlalchemy import Connection, Row, and_, bindparam, delete, func, insert, select, update
 
 from labelloop.adapters.sql import tables
 from labelloop.adapters.sql.database import Database
@@ -16,7 +16,6 @@ KEPT = 5
 """Rounds whose queries are kept, the serving one included."""
 
 _items, _projects, _queries, _rounds = tables.item, tables.project, tables.query, tables.round_
-_leases = tables.assignment
 
 
 class SqlRounds:
@@ -94,14 +93,6 @@ class SqlRounds:
         asked = select(_rounds).where(_rounds.c.project == project).order_by(_rounds.c.number.desc()).limit(limit)
         with self._database.read() as connection:
             return [_round(row) for row in connection.execute(asked)]
-
-    def gap(self, name: str, number: RoundNumber) -> float | None:
-        project = self._database.id_of(name)
-        distance = func.avg(func.abs(_leases.c.served_rank - _leases.c.planned_rank))
-        of_round = and_(_leases.c.project == project, _leases.c.round == number, text("assignment." + tables.SERVED))
-        with self._database.read() as connection:
-            mean = connection.execute(select(distance).where(of_round)).scalar_one()
-        return None if mean is None else float(mean)
 
 
 def _facts(project: int) -> Any:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, bindparam, case, exists, func, insert, select, text, update
+from sqlalchemy import Connection, Row, and_, bindparam, case, func, insert, select, text, update
 
 from labelloop.adapters.sql import tables
 from labelloop.adapters.sql.database import Database, chunks
@@ -46,33 +46,6 @@ class SqlVerdicts:
         asked = select(_items.c.number).where(_items.c.project == project, text(tables.DISPUTED), _items.c.pending == 0)
         with self._database.read() as connection:
             return [ItemNumber(n) for n in connection.execute(asked.order_by(_items.c.number)).scalars()]
-
-    def dispute_skipped(self, name: str, skips: int, now: datetime) -> list[ItemNumber]:
-        project = self._database.id_of(name)
-        skipped = (
-            select(_leases.c.item)
-            .where(_leases.c.project == project, text("assignment." + tables.SKIPPED))
-            .group_by(_leases.c.item)
-            .having(func.count(_leases.c.annotator.distinct()) >= skips)
-        )
-        held = exists().where(
-            _leases.c.project == project, _leases.c.item == _items.c.number, text("assignment." + tables.LIVE)
-        )
-        due = select(_items.c.number, _items.c.needed, _items.c.votes).where(
-            _items.c.project == project, _items.c.state == ItemState.POOLED, _items.c.pending == 0, ~held
-        )
-        with self._database.read() as connection:
-            if not connection.execute(due.where(_items.c.number.in_(skipped)).limit(1)).first():
-                return []  # asked every second: without anything due, no writer has to wait for us
-        with self._database.write([project]) as connection:
-            rows = connection.execute(due.where(_items.c.number.in_(skipped))).all()
-            verdicts = [
-                Verdict(item=ItemNumber(row.number), state=ItemState.DISPUTED, needed=row.needed, votes=row.votes)
-                for row in rows
-            ]
-            if verdicts:
-                _apply(connection, project, [(verdict, ItemState.POOLED) for verdict in verdicts], now)
-        return [verdict.item for verdict in verdicts]
 
     def annotators(self, name: str) -> list[Mapping[str, Json]]:
         """`seconds` is their sum; `agreed` counts counted answers that equal the consensus of their item."""
