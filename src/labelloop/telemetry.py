@@ -28,6 +28,10 @@ COUNTERS: Mapping[str, tuple[str, tuple[str, ...]]] = {
 GAUGES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "labelloop_items": ("Items by where they stand; the states add up to what was ingested.", ("project", "state")),
     "labelloop_queue_depth": ("Queries that wait in the queue.", ("project", "lane")),
+    "labelloop_rank_gap": (
+        "How far the order served is from the order planned, in the serving round: mean and most of the ranks between.",
+        ("project", "lane", "of"),
+    ),
     "labelloop_jobs": ("The latest jobs of each kind by state.", ("project", "kind", "state")),
     "labelloop_models": ("Models by state.", ("project", "state")),
     "labelloop_spent_votes": ("Votes counted against the budget.", ("project",)),

@@ -35,6 +35,19 @@ def test_two_annotators_never_hold_the_same_single_vote_item(ports):
     assert len(held) == len(set(held)) == 60
 
 
+def test_replies_are_kept_for_a_day(ports, clock):
+    """A repeat is a replay for 24 hours; then the steward forgets it, and the answer stands as a duplicate."""
+    start(ports)
+    held = pull(ports, ANNA, 2)
+    assert answer(ports, ANNA, held, key="k") == [Outcome.ACCEPTED] * 2
+    clock.turn(23 * 3600)
+    tend(ports, "plane")
+    assert answer(ports, ANNA, held, key="k") == [Outcome.ACCEPTED] * 2
+    clock.turn(2 * 3600)
+    tend(ports, "plane")
+    assert answer(ports, ANNA, held, key="k") == [Outcome.DUPLICATE] * 2
+
+
 def test_an_expired_lease_comes_back_and_a_late_answer_still_counts(ports, clock):
     """After its time an item goes to the next; an answer in time to take a free slot is late, not lost."""
     start(ports, count=30)

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from labelloop.api import problems
 from labelloop.domain.errors import Invalid
-from labelloop.domain.states import Role
+from labelloop.domain.states import Priority, Role
 from labelloop.projects import Project
 
 MAX_NAME = 128
@@ -64,6 +64,22 @@ class ItemIn(Body):
     gold: str | None = None
     """A known answer that is used to measure annotators only."""
     metadata: dict[str, Any] = {}
+    needed: int | None = Field(default=None, ge=1)
+    """Votes it gets at first; the project file says how many when not given."""
+
+
+class PriorityOfItem(Body):
+    """Say when an item is asked."""
+
+    priority: Priority
+    """Before or after all others of its lane, or where the plan has it."""
+
+
+class PriorityOfItems(PriorityOfItem):
+    """Say when items are asked."""
+
+    items: list[int] = Field(min_length=1)
+    """Their numbers; at most 1,000."""
 
 
 class KeyRequest(Body):
@@ -76,7 +92,16 @@ class KeyRequest(Body):
     """Limit it to one project."""
 
 
-DOCUMENTED: tuple[type[BaseModel], ...] = (LeaseRequest, LeaseList, AnnotationList, ItemIn, KeyRequest, Project)
+DOCUMENTED: tuple[type[BaseModel], ...] = (
+    LeaseRequest,
+    LeaseList,
+    AnnotationList,
+    ItemIn,
+    PriorityOfItem,
+    PriorityOfItems,
+    KeyRequest,
+    Project,
+)
 
 Model = TypeVar("Model", bound=BaseModel)
 

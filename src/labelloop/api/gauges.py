@@ -25,6 +25,7 @@ class PortSampler:
         parts: tuple[tuple[str, Callable[[str], Iterator[Sample]]], ...] = (
             ("items", self._items),
             ("queue", self._queue),
+            ("ranks", self._ranks),
             ("jobs", self._jobs),
             ("models", self._models),
         )
@@ -56,6 +57,11 @@ class PortSampler:
     def _queue(self, project: str) -> Iterator[Sample]:
         for lane, depth in self._ports.queue_health.depth(project).items():
             yield Sample(gauge="labelloop_queue_depth", labels=(project, lane), value=depth)
+
+    def _ranks(self, project: str) -> Iterator[Sample]:
+        for lane, gap in self._ports.rounds.gaps(project).items():
+            yield Sample(gauge="labelloop_rank_gap", labels=(project, lane, "mean"), value=gap.mean)
+            yield Sample(gauge="labelloop_rank_gap", labels=(project, lane, "most"), value=gap.most)
 
     def _jobs(self, project: str) -> Iterator[Sample]:
         for kind in JobKind:

@@ -35,6 +35,7 @@ STATUS: Mapping[type[LabelloopError], int] = {
     errors.NotAuthenticated: 401,
     errors.NotAllowed: 403,
     errors.TooLarge: 413,
+    errors.TooOften: 429,
     errors.Refused: 403,
     errors.CannotTrain: 422,
     errors.BadArtifact: 500,

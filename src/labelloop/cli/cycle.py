@@ -11,7 +11,8 @@ import typer
 from labelloop.cli import console
 from labelloop.cli.console import AsJson, Exit
 from labelloop.cli.opening import opened
-from labelloop.cli.words import Name
+from labelloop.cli.words import Name, me
+from labelloop.domain.states import Priority
 
 if TYPE_CHECKING:  # opening nothing keeps `--help` fast
     from labelloop.domain.types import Job
@@ -22,7 +23,7 @@ POLL_SECONDS = 0.2
 
 def register(app: typer.Typer) -> None:
     """Add these commands."""
-    for command in (retrain, promote, models, export):
+    for command in (retrain, promote, models, prioritize, export):
         app.command()(command)
 
 
@@ -52,6 +53,32 @@ def retrain(
         console.say(_sentence(report))
     if wait:
         raise typer.Exit(_code(report))
+
+
+def prioritize(
+    name: Name,
+    items: Annotated[list[int], typer.Argument(metavar="ITEM...", help="Numbers of items, as leases name them.")],
+    *,
+    priority: Annotated[Priority, typer.Option(help="Before or after all others of the lane, or as planned.")] = (
+        Priority.FIRST
+    ),
+    by: Annotated[
+        str | None, typer.Option("--as", help="Your name for the record; your login name if left out.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Ask for single items of PROJECT first, last, or in their planned place again."""
+    from labelloop.domain.states import Role
+    from labelloop.domain.types import Identity, ItemNumber
+    from labelloop.loop.prioritize import prioritize as set_priority
+
+    who = Identity(subject=me(by), role=Role.ENGINEER)
+    with opened() as ports:
+        queued = set_priority(ports, name, who, [ItemNumber(item) for item in items], priority)
+    if as_json:
+        console.emit({"items": items, "priority": priority, "queued": queued})
+    else:
+        console.say(f"{queued} of {len(items)} stand in the queue; the others come with the next round.")
 
 
 def promote(

@@ -16,7 +16,8 @@
     ├── Refused                  allowed in general, not now or not for you
     │   ├── NotAllowed
     │   ├── NotAuthenticated
-    │   └── TooLarge
+    │   ├── TooLarge
+    │   └── TooOften
     ├── CannotTrain              no model can come of these labels; the job ends, the loop goes on
     ├── StrategyFailed           a query strategy raised, or answered what is no answer; the round goes on by margin
     ├── BadArtifact              a model file is damaged, foreign, or of another version
@@ -113,6 +114,14 @@ class NotAuthenticated(Refused):
 
 class TooLarge(Refused):
     """The body or the count asked for is over the limit."""
+
+
+class TooOften(Refused):
+    """Asked for more often than the project allows. `retry_after` says in how many seconds it may be asked again."""
+
+    def __init__(self, detail: str, *, retry_after: float = 1.0, **ids: Any) -> None:
+        super().__init__(detail, retry_after=retry_after, **ids)
+        self.retry_after = retry_after
 
 
 class CannotTrain(LabelloopError):

@@ -28,6 +28,19 @@ class Lane(StrEnum):
     REVIEW = "review"
 
 
+class Priority(StrEnum):
+    """An engineer's word about an item: before or after all others of its lane, or where the plan has it."""
+
+    FIRST = "first"
+    NORMAL = "normal"
+    LAST = "last"
+
+    @property
+    def level(self) -> int:
+        """Above 0 is sooner."""
+        return {Priority.FIRST: 1, Priority.NORMAL: 0, Priority.LAST: -1}[self]
+
+
 class AssignmentState(StrEnum):
     """What became of one lease."""
 

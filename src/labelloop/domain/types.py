@@ -40,13 +40,17 @@ Json = Any
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewItem:
-    """An item on its way into the pool; `line` is its place in what the user sent, from 1."""
+    """An item on its way into the pool; `line` is its place in what the user sent, from 1.
+
+    `needed`: votes it gets at first; None leaves that to the project file.
+    """
 
     key: str
     data: Mapping[str, Json]
     label: str | None = None
     gold: str | None = None
     metadata: Mapping[str, Json] = field(default_factory=dict)
+    needed: int | None = None
     line: int = 0
 
 
@@ -113,7 +117,7 @@ class Query:
     """A request for `needed` votes on one item in one round, with why it is asked.
 
     `rank` is its planned place in its lane, from 0; `probability` the probability with which it was selected
-    (1 for a deterministic choice).
+    (1 for a deterministic choice). `priority` is an engineer's word (states.Priority.level): it goes before rank.
     """
 
     item: ItemNumber
@@ -122,6 +126,19 @@ class Query:
     score: float
     probability: float
     needed: int = 1
+    priority: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RankGap:
+    """How far the order served of a lane is from the order planned, over the items served so far.
+
+    The gap of one item is its served rank minus its planned one; `mean` and `most` are of its absolute value.
+    """
+
+    served: int
+    mean: float
+    most: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

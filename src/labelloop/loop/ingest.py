@@ -17,7 +17,7 @@ MAX_KEY = 512
 MAX_REPORTED = 1_000
 """Bad lines that are reported one by one; the rest is only counted in `received`."""
 
-KNOWN = frozenset({"key", "data", "label", "gold", "metadata"})
+KNOWN = frozenset({"key", "data", "label", "gold", "metadata", "needed"})
 
 
 def read(raw: Any, line: int) -> NewItem | InvalidLine:
@@ -38,7 +38,12 @@ def read(raw: Any, line: int) -> NewItem | InvalidLine:
     for name in ("label", "gold"):
         if not (raw.get(name) is None or isinstance(raw[name], str)):
             return InvalidLine(line=line, error=f"item {key!r}: `{name}` must be the name of a class")
-    return NewItem(key=key, data=data, label=raw.get("label"), gold=raw.get("gold"), metadata=metadata, line=line)
+    needed = raw.get("needed")
+    if not (needed is None or (type(needed) is int and needed >= 1)):
+        return InvalidLine(line=line, error=f"item {key!r}: `needed` must be a whole number of votes from 1 up")
+    return NewItem(
+        key=key, data=data, label=raw.get("label"), gold=raw.get("gold"), metadata=metadata, needed=needed, line=line
+    )
 
 
 def check(project: Project, item: NewItem) -> NewItem | InvalidLine:
@@ -50,6 +55,12 @@ def check(project: Project, item: NewItem) -> NewItem | InvalidLine:
                 line=item.line,
                 error=f"item {item.key!r}: {kind} {label!r} is not a class; classes: {', '.join(classes)}",
             )
+    if item.needed is not None and item.needed > project.votes.most:
+        return InvalidLine(
+            line=item.line,
+            error=f"item {item.key!r}: `needed` ({item.needed}) is above the cap of {project.votes.most} votes; "
+            "lower it, or set votes.cap in the project file",
+        )
     broken = [name for name, value in item.data.items() if not _finite(value)]
     if broken:
         return InvalidLine(

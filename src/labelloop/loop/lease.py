@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from labelloop.domain import policy
-from labelloop.domain.errors import TooLarge, Unavailable
+from labelloop.domain.errors import TooLarge, TooOften, Unavailable
 from labelloop.domain.states import Outcome, ProjectState, Role
 from labelloop.domain.types import Candidate, Identity, ItemNumber, Lease, LeaseId, LeaseOutcome
 from labelloop.ports import Ports
@@ -45,7 +45,10 @@ def lease(ports: Ports, name: str, who: Identity, count: int) -> LeaseBatch:
     reason = policy.may_lease(row.state, row.spent, project.stop.budget)
     paused = row.state is ProjectState.PAUSED
     # Reviews cost no budget, so a reviewer may still settle what is disputed when it is spent.
-    leases = [] if paused else _fill(ports, project, who, count, fresh=reason is None)
+    try:
+        leases = [] if paused else _fill(ports, project, who, count, fresh=reason is None)
+    except TooOften as error:
+        return LeaseBatch(leases=[], reason=error.detail, retry_after=error.retry_after)
     if reason is not None and not leases:
         return LeaseBatch(leases=[], reason=reason, retry_after=10 * RETRY_AFTER if paused else None)
     if leases:
@@ -58,15 +61,22 @@ def _fill(ports: Ports, project: Project, who: Identity, count: int, *, fresh: b
     """Up to `count` leases; without `fresh` only reviews."""
     name, leases = project.name, list[Lease]()
     reviewing = who.role.covers(Role.REVIEWER)
+    pulls = project.lease.pulls_per_minute  # until it was counted once
     for _ in range(TRIES):
         now = ports.clock.now()
         expires_at = now + timedelta(seconds=project.lease.seconds)
         missing = count - len(leases)
         candidates: list[Candidate] = []
         if reviewing:
-            candidates = ports.queue.propose(name, who.subject, missing, expires_at=expires_at, review=True)
+            candidates = ports.queue.propose(
+                name, who.subject, missing, expires_at=expires_at, review=True, pulls=pulls
+            )
+            pulls = None
         if fresh and len(candidates) < missing:
-            candidates += ports.queue.propose(name, who.subject, missing - len(candidates), expires_at=expires_at)
+            candidates += ports.queue.propose(
+                name, who.subject, missing - len(candidates), expires_at=expires_at, pulls=pulls
+            )
+            pulls = None
         if not candidates:
             break
         granted = ports.ledger.grant(
@@ -109,8 +119,21 @@ def release(ports: Ports, name: str, who: Identity, leases: Sequence[str]) -> li
 
 
 def skip(ports: Ports, name: str, who: Identity, leases: Sequence[str]) -> list[LeaseOutcome]:
-    """Give leases back for good: these items never come to this annotator again."""
-    return _close(ports, name, who, leases, skip=True)
+    """Give leases back for good: these items never come to this annotator again, nor to anybody after some skips."""
+    outcomes = _close(ports, name, who, leases, skip=True)
+    if skipped := [one.item for one in outcomes if one.item is not None and one.outcome is not Outcome.REJECTED]:
+        to_review(ports, name, skipped)
+    return outcomes
+
+
+def to_review(ports: Ports, name: str, items: Sequence[ItemNumber] | None = None) -> int:
+    """Items (all, or of the given) that enough annotators skipped go to a reviewer. Returns how many."""
+    least = ports.projects.get(name).lease.skips_to_review
+    disputed = ports.verdicts.dispute_skipped(name, least, now=ports.clock.now(), items=items)
+    if disputed:
+        with suppress(Unavailable):  # the steward's sync repairs what Redis did not hear
+            ports.queue.sync(name, ports.ledger.slots(name, disputed), ports.verdicts.disputed(name))
+    return len(disputed)
 
 
 def number(lease_text: object) -> LeaseId | None:

@@ -16,7 +16,7 @@ from labelloop.domain.errors import InvalidProject, Unavailable
 from labelloop.domain.states import Lane
 from labelloop.domain.types import ItemNumber, ModelNumber, Query, Round
 from labelloop.loop.featurize import Beat, featurize, shards
-from labelloop.loop.pool import PoolView, look
+from labelloop.loop.pool import PoolView, look, votes_wanted
 from labelloop.loop.score import ModelEye, ScoredPool, score
 from labelloop.loop.train import load_model
 from labelloop.maths import balance, diversity, selection
@@ -208,11 +208,12 @@ def plan(ports: Ports, name: str, beat: Beat) -> Round | None:
         stats["fallback"] = f"margin, because: {error.detail}"
         safe = project.model_copy(update={"strategy": ScoreStrategy(kind="margin")})
         lanes = _rank(ports, safe, pool, seed=seed, champion=row.champion, beat=beat)
+    lanes = _prefer(lanes, pool, ports.pool.preferred(name))
     stats["lanes"] = {lane.value: len(ranked.numbers) for lane, ranked in lanes.items()}
     cold = row.champion is None
     kept = ports.rounds.save(
         name,
-        to_queries(lanes, needed=project.votes.needed),
+        to_queries(project, lanes),
         strategy=f"cold start: {project.strategy.cold_start.kind}" if cold else project.strategy.kind,
         seed=seed,
         model=row.champion,
@@ -251,6 +252,30 @@ def _rank(
     return lanes
 
 
+def _prefer(lanes: dict[Lane, Ranked], pool: PoolView, levels: Mapping[ItemNumber, int]) -> dict[Lane, Ranked]:
+    """Let items that an engineer put first into the round when the window left them out; the queue serves them first.
+
+    They go to the lane they belong to: the audit's reserve stays in the audit.
+    """
+    first = np.array(sorted(item for item, level in levels.items() if level > 0), dtype=np.int64)
+    planned = np.concatenate([np.zeros(0, dtype=np.int64), *(ranked.numbers for ranked in lanes.values())])
+    for lane, among in ((Lane.INFORMATIVE, pool.waiting), (Lane.AUDIT, pool.reserve)):
+        missing = first[np.isin(first, among) & ~np.isin(first, planned)]
+        if not len(missing):
+            continue
+        old, new = lanes.get(lane), _ranked(missing, chance=pool.reserve_share if lane is Lane.AUDIT else 1.0)
+        lanes = {**lanes, lane: new if old is None else _joined(old, new)}
+    return lanes
+
+
+def _joined(one: Ranked, other: Ranked) -> Ranked:
+    return Ranked(
+        numbers=np.concatenate([one.numbers, other.numbers]),
+        scores=np.concatenate([one.scores, other.scores]),
+        probabilities=np.concatenate([one.probabilities, other.probabilities]),
+    )
+
+
 def serve(ports: Ports, project: Project, planned: Round) -> None:
     """Load a round into Redis and swap it in: after planning, and whenever Redis lost it."""
     name = project.name
@@ -260,13 +285,19 @@ def serve(ports: Ports, project: Project, planned: Round) -> None:
     ports.queue.load(name, planned.number, by_lane, ports.ledger.slots(name), project.lanes.shares())
 
 
-def to_queries(lanes: Mapping[Lane, Ranked], *, needed: int) -> list[Query]:
+def to_queries(project: Project, lanes: Mapping[Lane, Ranked]) -> list[Query]:
     """The window of a round as values, bounded by lanes × window."""
     return [
         Query(item=ItemNumber(item), lane=lane, rank=rank, score=value, probability=chance, needed=needed)
         for lane, ranked in lanes.items()
-        for rank, (item, value, chance) in enumerate(
-            zip(ranked.numbers.tolist(), ranked.scores.tolist(), ranked.probabilities.tolist(), strict=True)
+        for rank, (item, value, chance, needed) in enumerate(
+            zip(
+                ranked.numbers.tolist(),
+                ranked.scores.tolist(),
+                ranked.probabilities.tolist(),
+                votes_wanted(project, lane, ranked.numbers).tolist(),
+                strict=True,
+            )
         )
     ]
 

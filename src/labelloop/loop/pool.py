@@ -62,6 +62,21 @@ def draw(project: Project, numbers: Ints) -> Ints:
     return selection.uniform_hash(project.seed, numbers) >> np.uint64(1)
 
 
+_OVERLAP = 0x6F7665726C6170
+"""Sets the lot of the overlap apart from the audit's, so that neither says anything about the other."""
+
+
+def votes_wanted(project: Project, lane: Lane, numbers: Ints) -> Ints:
+    """Votes (n,) that the project file asks for items of a lane; an item that brought a higher number keeps it."""
+    wanted = np.full(len(numbers), {str(key): votes for key, votes in project.votes.lanes.items()}.get(lane, 1))
+    if project.votes.overlap is not None:
+        # Below by 53 bits, so that a share of 1 takes everybody and no product overflows.
+        drawn = selection.uniform_hash(project.seed ^ _OVERLAP, numbers) >> np.uint64(11)
+        chosen = drawn < np.uint64(project.votes.overlap.share * 2**53)
+        wanted = np.where(chosen, np.maximum(wanted, project.votes.overlap.needed), wanted)
+    return wanted
+
+
 def training_labels(ports: Ports, project: Project, threshold: int) -> tuple[Ints, Ints]:
     """Numbers and class codes of labels that may be trained on: all but the audit's."""
     numbers, labels, sources = ports.pool.labeled(project.name)

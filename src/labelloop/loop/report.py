@@ -29,11 +29,15 @@ def status(ports: Ports, name: str) -> dict[str, Any]:
             "conserved": counts.conserved,
         },
         "lanes": {lane.value: depth for lane, depth in ports.queue_health.depth(name).items()},
+        "rank_gap": {
+            lane.value: {"served": gap.served, "mean": gap.mean, "most": gap.most}
+            for lane, gap in ports.rounds.gaps(name).items()
+        },
         "budget": {"votes": project.stop.budget, "spent": row.spent},
         "champion": model_summary(champion) if champion else None,
         "rounds": [round_summary(one) for one in ports.rounds.recent(name, RECENT)],
         "trainings": [job_summary(one) for one in ports.jobs.recent(name, JobKind.TRAIN, RECENT)],
-        "lease": {"seconds": project.lease.seconds, "maximum": project.lease.maximum},
+        "lease": project.lease.model_dump(),
         "created_at": row.created_at.isoformat(),
     }
 

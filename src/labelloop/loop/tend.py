@@ -13,6 +13,7 @@ from croniter import croniter
 from labelloop.domain import policy
 from labelloop.domain.states import JobKind, JobState, Lane
 from labelloop.domain.types import Job, PoolCounts, Round
+from labelloop.loop.lease import to_review
 from labelloop.loop.plan import serve
 from labelloop.loop.resolve import resolve
 from labelloop.ports import Ports
@@ -22,6 +23,10 @@ SILENCE = timedelta(seconds=10)
 """A running job whose worker has said nothing for so long is handed to another."""
 ATTEMPTS = 5
 """A job that killed so many workers is given up."""
+REPLAYED = timedelta(hours=24)
+"""So long a repeat with the same Idempotency-Key is answered from the first time."""
+GRANTING = timedelta(seconds=5)
+"""A proposal of Redis that is younger may still be granted by SQL."""
 LOW_WATER = 0.2
 """A lane with less than this part of its planned queries asks for the next window."""
 
@@ -45,13 +50,31 @@ def tend(ports: Ports, name: str, *, thorough: bool = True) -> TendReport:
     ports.queue_health.reap(name, now)
     settled = resolve(ports, name)
     rebuilt = _rebuild(ports, project)
+    if thorough:
+        ports.ledger.forget_replies(name, now - REPLAYED)
+        settled += to_review(ports, name)  # of a skip whose process died before it counted
     repaired = 0
     if thorough and not rebuilt and ports.rounds.serving(name) is not None:
-        repaired = ports.queue.sync(name, ports.ledger.slots(name), ports.verdicts.disputed(name))
+        repaired = reconcile(ports, project)
     counts = ports.pool.counts(name)
     asked = [*_ask_round(ports, project, counts), *_ask_training(ports, project, counts)]
     dispatch(ports, name)
     return TendReport(expired=expired, settled=settled, rebuilt=rebuilt, repaired=repaired, asked=tuple(asked))
+
+
+def reconcile(ports: Ports, project: Project) -> int:
+    """Make Redis true to SQL, item by item; returns how many differed.
+
+    Redis is read first: what it knows then and SQL does not tell of later is a message that was lost, such as that of
+    a released lease; what changed in Redis meanwhile is left to the next pass.
+    """
+    name = project.name
+    young = ports.clock.now() + timedelta(seconds=project.lease.seconds) - GRANTING
+    seen = ports.queue_health.touched(name)
+    states = ports.ledger.slots(name)
+    strangers = seen.keys() - {state.item for state in states}
+    states += ports.ledger.slots(name, sorted(strangers))
+    return ports.queue.sync(name, states, ports.verdicts.disputed(name), seen=seen, young=young)
 
 
 def dispatch(ports: Ports, name: str) -> None:

@@ -404,6 +404,46 @@ def test_an_older_reading_of_sql_takes_no_vote_back(queue):
     assert take(queue, "ben", 1) == []
 
 
+def test_sync_gives_back_what_sql_says_nobody_ever_had(queue):
+    """A release that Redis did not hear of is repaired, although SQL no longer tells such an item from a fresh one."""
+    load(queue, [1, 2])
+    assert take(queue, "ada", 2) == [1, 2]
+    seen = queue.touched(NAME)
+    assert set(seen) == {1, 2}
+    assert queue.sync(NAME, [state(1), state(2, live=["ada"])], [], seen=seen, young=SOON) == 1
+    assert take(queue, "ben", 9) == [1]
+
+
+def test_sync_leaves_alone_what_changed_after_sql_was_read(queue):
+    """A lease and a skip that came between reading SQL and the sync stay as they are."""
+    load(queue, [1, 2, 3])
+    assert take(queue, "ada", 1) == [1]
+    seen, read = queue.touched(NAME), [state(1, live=["ada"]), state(2)]
+    queue.put_back(NAME, "ada", [1], skip=True)
+    assert take(queue, "ben", 2) == [1, 2]
+    assert queue.sync(NAME, read, [], seen=seen) == 0
+    assert take(queue, "cy", 9) == [3]
+
+
+def test_sync_leaves_a_proposal_that_sql_may_still_grant(queue):
+    """A lease that is younger than a grant takes is not given to another."""
+    load(queue, [1])
+    assert take(queue, "ada", 1) == [1]
+    assert queue.sync(NAME, [state(1)], [], seen=queue.touched(NAME), young=SOON - timedelta(seconds=1)) == 0
+    assert take(queue, "ben", 1) == []
+    assert queue.sync(NAME, [state(1)], [], seen=queue.touched(NAME), young=SOON) == 1
+    assert take(queue, "ben", 1) == [1]
+
+
+def test_sync_repairs_a_lost_release_of_a_reviewer(queue):
+    """A disputed item that SQL says nobody holds is served to the next reviewer."""
+    load(queue, [1])
+    queue.sync(NAME, [], [1])
+    assert take(queue, "rev", 1, review=True) == [1]
+    queue.sync(NAME, [state(1, needed=0)], [1], seen=queue.touched(NAME), young=SOON)
+    assert take(queue, "rex", 1, review=True) == [1]
+
+
 # --- review ------------------------------------------------------------------------------------------------
 
 

@@ -226,6 +226,16 @@ class Machine(RuleBasedStateMachine):
         self.deaf = {item for item in self.deaf if self.rows[item].resolved}
         assert self.queue.sync(NAME, self.states(), self.disputed()) == 0
 
+    @rule()
+    def reconcile(self):
+        """The steward's pass: Redis is read first, and what it knows beyond what SQL lists is asked for by item."""
+        seen = self.queue.touched(NAME)
+        states = [one for one in self.states() if not self.rows[one.item].fresh]
+        states += [self.state(item) for item in seen.keys() - {one.item for one in states}]
+        self.queue.sync(NAME, states, self.disputed(), seen=seen, young=self.now + 2 * LEASE)
+        self.phantoms = {}
+        self.deaf = {item for item in self.deaf if self.rows[item].resolved}
+
     # --- planners ----------------------------------------------------------------------------------------------
 
     @rule()

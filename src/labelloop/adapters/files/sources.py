@@ -166,4 +166,12 @@ def _hold_out(
 
 
 def _renamed(item: NewItem, key: str) -> NewItem:
-    return NewItem(key=key, data=item.data, label=item.label, gold=item.gold, metadata=item.metadata, line=item.line)
+    return NewItem(
+        key=key,
+        data=item.data,
+        label=item.label,
+        gold=item.gold,
+        metadata=item.metadata,
+        needed=item.needed,
+        line=item.line,
+    )

@@ -11,7 +11,8 @@ import redis
 from labelloop.adapters.redis.build import CHUNK, FEW, Builder
 from labelloop.adapters.redis.connection import guarded, pairs
 from labelloop.adapters.redis.scripts import Scripts, key
-from labelloop.adapters.redis.states import as_json, chunks, milliseconds
+from labelloop.adapters.redis.states import PREFERENCE, Guard, as_json, chunks, milliseconds
+from labelloop.domain.errors import TooOften
 from labelloop.domain.states import Lane
 from labelloop.domain.types import Candidate, ItemNumber, Query, RoundNumber, SlotState, Subject
 
@@ -49,12 +50,27 @@ class RedisQueue:
 
     @guarded
     def propose(
-        self, name: str, annotator: Subject, count: int, *, expires_at: datetime, review: bool = False
+        self,
+        name: str,
+        annotator: Subject,
+        count: int,
+        *,
+        expires_at: datetime,
+        review: bool = False,
+        pulls: int | None = None,
     ) -> list[Candidate]:
         if count < 1:
             return []
         expiry = milliseconds(expires_at)
-        taken = self._scripts.run("propose", name, annotator, expiry, count, int(review), self._scan, self._page)
+        taken = self._scripts.run(
+            "propose", name, annotator, expiry, count, int(review), self._scan, self._page, pulls or 0
+        )
+        if taken[:1] == ["wait"]:
+            raise TooOften(
+                f"You pulled work {pulls} times in a minute, as often as this project allows. Ask for larger batches.",
+                retry_after=int(taken[1]) / 1000,
+                project=name,
+            )
         return [Candidate(item=ItemNumber(int(item)), lane=Lane(lane)) for item, lane in pairs(taken)]
 
     @guarded
@@ -71,18 +87,33 @@ class RedisQueue:
         self._scripts.run_all("put_back", name, [(annotator, int(skip), *part) for part in chunks(items, FEW)])
 
     @guarded
-    def sync(self, name: str, states: Sequence[SlotState], disputed: Sequence[ItemNumber]) -> int:
+    def sync(
+        self,
+        name: str,
+        states: Sequence[SlotState],
+        disputed: Sequence[ItemNumber],
+        *,
+        seen: Mapping[ItemNumber, str] | None = None,
+        young: datetime | None = None,
+    ) -> int:
         """Set what differs from SQL; returns how many differed.
 
-        Each item is compared and set by one script. What was done after SQL was read may be set back by it; that
-        costs a refused candidate or a wait until the next round, never a wrong grant, for SQL has the last word.
+        Each item is compared and set by one script. Without `seen`, what was done after SQL was read may be set back;
+        that costs a refused candidate or a wait until the next sync, never a wrong grant, for SQL has the last word.
         """
+        guard = None if seen is None else Guard(seen=seen, young=young)
         listed = {int(str(item)) for item in self._connection.zrange(key(name, "started:review"), 0, -1)}
         calls = [(0, *part) for part in chunks(sorted(listed.difference(disputed)), CHUNK)]
         calls += [(1, *part) for part in chunks(sorted(set(disputed) - listed), CHUNK)]
         reviews = self._scripts.run_all("review", name, calls)
-        places = self._scripts.run_all("place", name, [("exact", "", as_json(part)) for part in chunks(states, FEW)])
+        rows = [("exact", "", as_json(part, guard=guard)) for part in chunks(states, FEW)]
+        places = self._scripts.run_all("place", name, rows)
         return sum(map(int, reviews)) + sum(map(int, places))
+
+    @guarded
+    def prioritize(self, name: str, items: Sequence[ItemNumber], level: int) -> int:
+        calls = [(PREFERENCE, level, *part) for part in chunks(items, FEW)]
+        return sum(map(int, self._scripts.run_all("prioritize", name, calls)))
 
     @guarded
     def renew(self, name: str, annotator: Subject, items: Sequence[ItemNumber], expires_at: datetime) -> None:
@@ -105,6 +136,11 @@ class RedisQueue:
                 pipeline.zcard(key(name, f"started:{lane}"))
             counts = pipeline.execute()
         return {lane: fresh + started for lane, (fresh, started) in zip(Lane, pairs(counts), strict=True)}
+
+    @guarded
+    def touched(self, name: str) -> Mapping[ItemNumber, str]:
+        known = self._connection.hgetall(key(name, "items"))
+        return {ItemNumber(int(item)): str(record) for item, record in known.items()}
 
     @guarded
     def reap(self, name: str, now: datetime) -> int:

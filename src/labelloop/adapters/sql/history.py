@@ -15,7 +15,7 @@ _HIDDEN = {"project", "item"}
 
 
 def of_item(connection: Connection, project: int, name: str, number: ItemNumber) -> dict[str, Json]:
-    """Its dispatches, annotations and consensus, oldest first.
+    """Its dispatches, annotations, consensus and priorities, oldest first.
 
     Raises:
         UnknownItem: the project has no item of this number.
@@ -30,6 +30,7 @@ def of_item(connection: Connection, project: int, name: str, number: ItemNumber)
             ("dispatches", tables.assignment),
             ("annotations", tables.annotation),
             ("consensus", tables.consensus),
+            ("priorities", tables.override),
         )
     }
 

@@ -82,7 +82,8 @@ class Intake:
                 "label": item.label,
                 "value": item.label,
                 "source": None if item.label is None else LabelSource.IMPORT,
-                "needed": self.needed,
+                "needed": item.needed or self.needed,
+                "priority": 0,
                 "created_at": self.now,
                 "resolved_at": self.now if labeled else None,
             }

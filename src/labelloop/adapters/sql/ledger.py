@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, and_, exists, select, text
+from sqlalchemy import Connection, Select, and_, delete, exists, select, text
 
 from labelloop.adapters.sql import history, tables
 from labelloop.adapters.sql.assignments import expire
@@ -131,6 +131,16 @@ class SqlLedger:
         with self._database.read() as connection:
             touched = _touched(connection, project) if numbers is None else [int(number) for number in numbers]
             return [state for chunk in chunks(touched) for state in _slots(connection, project, chunk)]
+
+    def forget_replies(self, name: str, before: datetime) -> int:
+        project = self._database.id_of(name)
+        old = and_(tables.reply.c.project == project, tables.reply.c.created_at < before)
+        with self._database.read() as connection:
+            if connection.execute(select(tables.reply.c.key).where(old).limit(1)).first() is None:
+                return 0  # nearly always: no writer has to wait for us
+        return self._database.group(
+            project, lambda writing: int(writing.execute(delete(tables.reply).where(old)).rowcount)
+        )
 
     def history(self, name: str, item: ItemNumber) -> Mapping[str, Json]:
         project = self._database.id_of(name)

@@ -6,13 +6,26 @@ from itertools import chain
 from typing import Any
 
 import numpy as np
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, exists, func, literal_column, select, text, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    and_,
+    exists,
+    func,
+    insert,
+    literal_column,
+    select,
+    text,
+    update,
+)
 
 from labelloop.adapters.sql import tables
 from labelloop.adapters.sql.database import Database, chunks
 from labelloop.adapters.sql.intake import Intake, insertion
-from labelloop.domain.states import ItemState
-from labelloop.domain.types import IngestReport, Item, ItemNumber, NewItem, PoolCounts
+from labelloop.domain.states import ItemState, Priority
+from labelloop.domain.types import IngestReport, Item, ItemNumber, NewItem, PoolCounts, Subject
 from labelloop.maths.arrays import Ints
 from labelloop.projects import Project
 
@@ -111,6 +124,28 @@ class SqlPool:
             moved = {"pooled": _projects.c.pooled - retired, "retired": _projects.c.retired + retired}
             connection.execute(update(_projects).where(own).values(moved))
         return retired
+
+    def prioritize(
+        self, name: str, numbers: Sequence[ItemNumber], priority: Priority, *, by: Subject, now: datetime
+    ) -> list[ItemNumber]:
+        project = self._database.id_of(name)
+        known: list[ItemNumber] = []
+        with self._database.write([project]) as connection:
+            for chunk in chunks(dict.fromkeys(int(number) for number in numbers if 0 <= number < 2**31)):
+                own = and_(_items.c.project == project, _items.c.number.in_(chunk))
+                there = set(connection.execute(select(_items.c.number).where(own)).scalars())
+                connection.execute(update(_items).where(own).values(priority=priority.level))
+                known += [ItemNumber(number) for number in chunk if number in there]
+            noted = {"project": project, "priority": priority, "by": by, "created_at": now}
+            if known:
+                connection.execute(insert(tables.override), [{**noted, "item": number} for number in known])
+        return known
+
+    def preferred(self, name: str) -> Mapping[ItemNumber, int]:
+        project = self._database.id_of(name)
+        asked = select(_items.c.number, _items.c.priority).where(_items.c.project == project, text(tables.PREFERRED))
+        with self._database.read() as connection:
+            return {ItemNumber(row.number): row.priority for row in connection.execute(asked)}
 
     def counts(self, name: str) -> PoolCounts:
         project = self._database.id_of(name)

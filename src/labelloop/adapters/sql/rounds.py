@@ -4,18 +4,19 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, bindparam, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, and_, bindparam, delete, func, insert, select, text, update
 
 from labelloop.adapters.sql import tables
 from labelloop.adapters.sql.database import Database
 from labelloop.domain.errors import Invalid
 from labelloop.domain.states import ItemState, Lane
-from labelloop.domain.types import ItemNumber, Json, ModelNumber, Query, Round, RoundNumber
+from labelloop.domain.types import ItemNumber, Json, ModelNumber, Query, RankGap, Round, RoundNumber
 
 KEPT = 5
 """Rounds whose queries are kept, the serving one included."""
 
 _items, _projects, _queries, _rounds = tables.item, tables.project, tables.query, tables.round_
+_leases = tables.assignment
 
 
 class SqlRounds:
@@ -68,7 +69,7 @@ class SqlRounds:
     def queries(self, name: str, number: RoundNumber) -> list[Query]:
         project = self._database.id_of(name)
         asked = (
-            select(_queries, _items.c.needed.label("needed_now"))
+            select(_queries, _items.c.needed.label("needed_now"), _items.c.priority)
             .select_from(_queries.join(_items, and_(_items.c.project == project, _items.c.number == _queries.c.item)))
             .where(_queries.c.project == project, _queries.c.round == number, _items.c.state == ItemState.POOLED)
             .order_by(_queries.c.lane, _queries.c.rank)
@@ -83,6 +84,7 @@ class SqlRounds:
                 score=row.score,
                 probability=row.probability,
                 needed=row.needed_now,
+                priority=row.priority,
             )
             for row in rows
         ]
@@ -93,6 +95,22 @@ class SqlRounds:
         asked = select(_rounds).where(_rounds.c.project == project).order_by(_rounds.c.number.desc()).limit(limit)
         with self._database.read() as connection:
             return [_round(row) for row in connection.execute(asked)]
+
+    def gaps(self, name: str) -> Mapping[Lane, RankGap]:
+        project = self._database.id_of(name)
+        with self._database.read() as connection:
+            rows = connection.execute(_gaps(project)).all()
+        return {Lane(row.lane): RankGap(served=row.served, mean=float(row.mean), most=row.most) for row in rows}
+
+
+def _gaps(project: int) -> Any:
+    gap = func.abs(_leases.c.served_rank - _leases.c.planned_rank)
+    return (
+        select(_leases.c.lane, func.count().label("served"), func.avg(gap).label("mean"), func.max(gap).label("most"))
+        .select_from(_leases.join(_projects, _projects.c.id == _leases.c.project))
+        .where(_leases.c.project == project, _leases.c.round == _projects.c.round, text(tables.SERVED))
+        .group_by(_leases.c.lane)
+    )
 
 
 def _facts(project: int) -> Any:

@@ -112,6 +112,7 @@ project = Table(
 
 WAITING = "state = 'pooled' AND votes = 0"
 STARTED = "state = 'pooled' AND votes > 0"
+PREFERRED = "state = 'pooled' AND priority <> 0"
 RESOLVED = "state = 'resolved'"
 DISPUTED = "state = 'disputed'"
 PENDING = "pending = 1"
@@ -133,6 +134,8 @@ item = Table(
     Column("source", Text),
     Column("confidence", Double),
     Column("needed", SmallInteger, nullable=False),
+    # An engineer's word about it: above 0 it is served before all others of its lane, below 0 after them.
+    Column("priority", SmallInteger, nullable=False, default=0),
     # Counted votes, and whether a verdict on them is due (0 or 1).
     Column("votes", SmallInteger, nullable=False, default=0),
     Column("pending", SmallInteger, nullable=False, default=0),
@@ -143,6 +146,7 @@ item = Table(
     Index("item_digest", "project", "digest"),
     _partial("item_waiting", "project", "number", where=WAITING),
     _partial("item_started", "project", "number", where=STARTED),
+    _partial("item_preferred", "project", "number", "priority", where=PREFERRED),
     _partial("item_resolved", "project", "number", "label", "source", where=RESOLVED),
     _partial("item_disputed", "project", "number", where=DISPUTED),
     _partial("item_pending", "project", "number", where=PENDING),
@@ -253,6 +257,7 @@ reply = Table(
     Column("body", Document, nullable=False),
     Column("created_at", Instant, nullable=False),
     PrimaryKeyConstraint("project", "subject", "key"),
+    Index("reply_created_at", "project", "created_at"),
 )
 
 consensus = Table(
@@ -268,8 +273,23 @@ consensus = Table(
     Column("label", Text),
     Column("confidence", Double),
     Column("source", Text, nullable=False),
+    # What led here where no votes did, such as skips.
+    Column("reason", Text),
     Column("created_at", Instant, nullable=False),
     Index("consensus_item", "project", "item"),
+    sqlite_autoincrement=True,
+)
+
+override = Table(
+    "override",
+    metadata,
+    Column("id", Counter, primary_key=True),
+    _project(),
+    Column("item", Integer, nullable=False),
+    Column("priority", Text, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Index("override_item", "project", "item"),
     sqlite_autoincrement=True,
 )
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, bindparam, case, func, insert, select, text, update
+from sqlalchemy import Connection, Row, Select, and_, bindparam, case, func, insert, select, text, update
 
 from labelloop.adapters.sql import tables
 from labelloop.adapters.sql.database import Database, chunks
@@ -14,6 +14,8 @@ from labelloop.domain.states import AssignmentState, ItemState, Outcome, Role
 from labelloop.domain.types import Ballot, ItemNumber, Json, Subject, Verdict, Vote
 
 _items, _projects, _leases, _answers = tables.item, tables.project, tables.assignment, tables.annotation
+MOST_DISPUTED = 1_000
+"""Skipped items that become disputed in one transaction; the rest follows with the next call."""
 
 
 class SqlVerdicts:
@@ -47,6 +49,22 @@ class SqlVerdicts:
         with self._database.read() as connection:
             return [ItemNumber(n) for n in connection.execute(asked.order_by(_items.c.number)).scalars()]
 
+    def dispute_skipped(
+        self, name: str, skips: int, *, now: datetime, items: Sequence[ItemNumber] | None = None
+    ) -> list[ItemNumber]:
+        project = self._database.id_of(name)
+        asked = _skipped(project, skips)
+        if items is not None:
+            asked = asked.where(_items.c.number.in_([int(number) for number in items]))
+        with self._database.read() as connection:
+            if connection.execute(asked.limit(1)).first() is None:  # nearly always: no writer has to wait for us
+                return []
+        with self._database.write([project]) as connection:
+            rows = connection.execute(asked.limit(MOST_DISPUTED)).all()
+            if rows:
+                _dispute(connection, project, rows, now)
+        return [ItemNumber(row.number) for row in rows]
+
     def annotators(self, name: str) -> list[Mapping[str, Json]]:
         """`seconds` is their sum; `agreed` counts counted answers that equal the consensus of their item."""
         project = self._database.id_of(name)
@@ -58,6 +76,36 @@ class SqlVerdicts:
 
     def export(self, name: str) -> Iterator[Mapping[str, Json]]:
         return resolved_items(self._database, self._database.id_of(name))
+
+
+def _skipped(project: int, skips: int) -> Select[Any]:
+    """Open items that nobody has still to judge and so many annotators skipped: number, needed, votes, skips."""
+    count = func.count(func.distinct(_leases.c.annotator))
+    shown = (_items.c.number, _items.c.needed, _items.c.votes)
+    joined = and_(_items.c.project == _leases.c.project, _items.c.number == _leases.c.item)
+    open_ = and_(_items.c.state == ItemState.POOLED, _items.c.pending == 0)
+    return (
+        select(*shown, count.label("skips"))
+        .select_from(_leases.join(_items, joined))
+        .where(_leases.c.project == project, text("assignment." + tables.SKIPPED), open_)
+        .group_by(*shown)
+        .having(count >= skips)
+    )
+
+
+def _dispute(connection: Connection, project: int, rows: Sequence[Row[Any]], now: datetime) -> None:
+    numbers = [row.number for row in rows]
+    own = and_(_items.c.project == project, _items.c.number.in_(numbers))
+    connection.execute(update(_items).where(own).values(state=ItemState.DISPUTED))
+    reasons = {row.number: f"skipped by {row.skips}" for row in rows}
+    verdicts = [
+        Verdict(item=ItemNumber(row.number), state=ItemState.DISPUTED, needed=row.needed, votes=row.votes)
+        for row in rows
+    ]
+    facts = [_row(project, verdict, now) | {"reason": reasons[verdict.item]} for verdict in verdicts]
+    connection.execute(insert(tables.consensus), facts)
+    moved = {"pooled": _projects.c.pooled - len(rows), "disputed": _projects.c.disputed + len(rows)}
+    connection.execute(update(_projects).where(_projects.c.id == project).values(moved))
 
 
 def _votes(connection: Connection, project: int, numbers: list[int]) -> dict[int, list[Vote]]:

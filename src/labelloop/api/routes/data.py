@@ -19,6 +19,7 @@ from labelloop.domain.errors import Invalid, UnknownItem
 from labelloop.domain.types import IngestReport, InvalidLine, ItemNumber, NewItem
 from labelloop.loop import ingest as loop_ingest
 from labelloop.loop import report
+from labelloop.loop.prioritize import prioritize as _prioritize
 from labelloop.ports import Ports
 from labelloop.telemetry import logger
 
@@ -51,8 +52,8 @@ async def ingest(project: str, request: Request, _: Engineer, use: Use) -> Respo
         raw = await bodies.read_json(request)
         if not isinstance(raw, list):
             raise Invalid(
-                "The body must be a JSON array of items `{key, data, label?, gold?, metadata?}`, or such objects "
-                "line by line with Content-Type: application/x-ndjson."
+                "The body must be a JSON array of items `{key, data, label?, gold?, metadata?, needed?}`, or such "
+                "objects line by line with Content-Type: application/x-ndjson."
             )
         rows = (loop_ingest.read(one, line) for line, one in enumerate(raw, start=1))
         found = await _in_thread(use, lambda: _ingest(ports, project, rows))
@@ -85,6 +86,23 @@ async def export(
 async def history(project: str, item: bodies.Number, _: Reviewer, use: Use) -> Response:
     """Everything that ever happened to one item, and why it was served."""
     return answers.reply(await run_in_threadpool(report.history, use.ports, project, ItemNumber(item)))
+
+
+@router.post("/items/{item}/priority", operation_id="prioritize", openapi_extra=bodies.described(bodies.PriorityOfItem))
+async def prioritize(project: str, item: bodies.Number, request: Request, who: Engineer, use: Use) -> Response:
+    """Ask for one item first in its lane, last, or in its planned place again."""
+    body = await bodies.read_model(request, bodies.PriorityOfItem)
+    queued = await run_in_threadpool(_prioritize, use.ports, project, who, [ItemNumber(item)], body.priority)
+    return answers.reply({"items": [item], "priority": body.priority, "queued": queued})
+
+
+@router.post("/items/priority", operation_id="prioritize_items", openapi_extra=bodies.described(bodies.PriorityOfItems))
+async def prioritize_items(project: str, request: Request, who: Engineer, use: Use) -> Response:
+    """The same for many items."""
+    body = await bodies.read_model(request, bodies.PriorityOfItems)
+    numbers = [ItemNumber(number) for number in body.items]
+    queued = await run_in_threadpool(_prioritize, use.ports, project, who, numbers, body.priority)
+    return answers.reply({"items": body.items, "priority": body.priority, "queued": queued})
 
 
 @router.get("/items/{item}/media/{field}", operation_id="media")

@@ -6,6 +6,7 @@
 --   items             hash    touched item -> {lane, rank, needed, done, live = {who}, out = {who}} as JSON
 --   closed            string  a byte per item: 0 = open, else 8 * votes + number of its lane; survives a new order
 --   leases            zset    "ITEM ANNOTATOR" -> expiry in ms
+--   pulls:ANNOTATOR   string  pulls of work since its first one, for a minute
 --   cursors           hash    "LANE ANNOTATOR" -> where the next scan of started:LANE goes on
 local P = string.sub(KEYS[1], 1, -4)
 local CFG, ITEMS, CLOSED, LEASES, CURSORS = KEYS[1], P .. 'items', P .. 'closed', P .. 'leases', P .. 'cursors'

@@ -1,8 +1,10 @@
 -- Set items to what SQL says of them. ARGV: mode, annotator, JSON list of
--- {item, needed, done, live = [[who, expiry]], out = [who], lane?, rank?}. Answers how many differed.
+-- {item, needed, done, live = [[who, expiry]], out = [who], lane?, rank?, seen?, young?}. Answers how many differed.
 --
 -- exact: SQL was read just now, it is right.  merge: leases and exclusions made since it was read stay.
 -- With an annotator (SQL refused him) his lease on each item ends first.
+-- seen: the record before SQL was read ('' for none); one that changed since is left alone, it may be newer than SQL.
+-- young: a lease that ends after this and is not in SQL may be on its way there; the item is left alone.
 -- Votes never become fewer, so a state with fewer votes than are known here was read before the last one came.
 local mode, annotator = ARGV[1], ARGV[2]
 
@@ -67,8 +69,22 @@ local function place_disputed(state, seen)
   write(state.item, seen, record, expiry)
 end
 
+local function unsure(state, seen)
+  if not state.seen then return false end
+  if (call('HGET', ITEMS, state.item) or '') ~= state.seen then return true end
+  if not (seen and state.young) then return false end
+  local known = {}
+  for _, pair in ipairs(state.live) do known[pair[1]] = true end
+  for who in pairs(seen.live) do
+    local ends = tonumber(call('ZSCORE', LEASES, lease_of(state.item, who)) or 0)
+    if not known[who] and ends > state.young then return true end
+  end
+  return false
+end
+
 local function place(state)
   local item, seen = state.item, fetch(state.item)
+  if unsure(state, seen) then return 0 end
   if annotator ~= '' then
     end_lease(item, annotator, seen)
     if seen then save(item, seen) end

@@ -1,9 +1,17 @@
--- Take up to `count` items for one annotator. ARGV: annotator, expiry in ms, count, review (1 or 0), scan cap, page.
+-- Take up to `count` items for one annotator.
+-- ARGV: annotator, expiry in ms, count, review (1 or 0), scan cap, page, pulls a minute (0: not counted).
+-- Answers 'wait' and milliseconds when the annotator's pulls of this minute are used up.
 -- The cap bounds the entries per lane that are looked at for nothing.
 -- Answers item, lane, item, lane, …
 local annotator, expiry, count = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local lanes = ARGV[4] == '1' and { 'review' } or { 'informative', 'minority', 'audit' }
 local cap, page_size = tonumber(ARGV[5]), tonumber(ARGV[6])
+local pulls = tonumber(ARGV[7])
+if pulls > 0 then
+  local pulled = P .. 'pulls:' .. annotator
+  if call('INCR', pulled) == 1 then call('PEXPIRE', pulled, 60000) end
+  if tonumber(call('GET', pulled)) > pulls then return { 'wait', math.max(1, call('PTTL', pulled)) } end
+end
 local mark = cjson.encode(annotator) .. ':' -- how the annotator stands in a record, as a holder or excluded
 local scans, budgets, given = {}, {}, {}
 

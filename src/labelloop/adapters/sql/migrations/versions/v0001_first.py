@@ -54,12 +54,26 @@ def upgrade() -> None:
         sa.Column("label", sa.Text(), nullable=True),
         sa.Column("confidence", sa.Double(), nullable=True),
         sa.Column("source", sa.Text(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=True),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.ForeignKeyConstraint(["project"], ["project.id"], name="consensus_project_fkey"),
         sa.PrimaryKeyConstraint("id", name="consensus_pkey"),
         sqlite_autoincrement=True,
     )
     op.create_index("consensus_item", "consensus", ["project", "item"], unique=False)
+    op.create_table(
+        "override",
+        sa.Column("id", COUNTER, nullable=False),
+        sa.Column("project", sa.Integer(), nullable=False),
+        sa.Column("item", sa.Integer(), nullable=False),
+        sa.Column("priority", sa.Text(), nullable=False),
+        sa.Column("by", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(["project"], ["project.id"], name="override_project_fkey"),
+        sa.PrimaryKeyConstraint("id", name="override_pkey"),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("override_item", "override", ["project", "item"], unique=False)
     op.create_table(
         "item",
         sa.Column("project", sa.Integer(), nullable=False),
@@ -76,6 +90,7 @@ def upgrade() -> None:
         sa.Column("source", sa.Text(), nullable=True),
         sa.Column("confidence", sa.Double(), nullable=True),
         sa.Column("needed", sa.SmallInteger(), nullable=False),
+        sa.Column("priority", sa.SmallInteger(), nullable=False),
         sa.Column("votes", sa.SmallInteger(), nullable=False),
         sa.Column("pending", sa.SmallInteger(), nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
@@ -91,6 +106,14 @@ def upgrade() -> None:
         unique=False,
         sqlite_where=sa.text("state = 'disputed'"),
         postgresql_where=sa.text("state = 'disputed'"),
+    )
+    op.create_index(
+        "item_preferred",
+        "item",
+        ["project", "number", "priority"],
+        unique=False,
+        sqlite_where=sa.text("state = 'pooled' AND priority <> 0"),
+        postgresql_where=sa.text("state = 'pooled' AND priority <> 0"),
     )
     op.create_index("item_key", "item", ["project", "key"], unique=True)
     op.create_index(
@@ -177,6 +200,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["project"], ["project.id"], name="reply_project_fkey"),
         sa.PrimaryKeyConstraint("project", "subject", "key", name="reply_pkey"),
     )
+    op.create_index("reply_created_at", "reply", ["project", "created_at"], unique=False)
     op.create_table(
         "round",
         sa.Column("project", sa.Integer(), nullable=False),

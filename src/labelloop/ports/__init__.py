@@ -1,16 +1,16 @@
-"""Everything the loop asks of the world, on one page. Adapters name the port they implement.
+"""Everything the loop asks of the world, on one page; `learning` is its second half. Adapters name their port.
 
 The store is one database behind several narrow ports; each call is one transaction. Times are aware UTC datetimes.
 Projects are named by their `name`; asking for an unknown one raises UnknownProject everywhere.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Protocol
 
-from labelloop.domain.states import JobKind, Lane, ModelState, ProjectState, Role
+from labelloop.domain.states import JobKind, Lane, ModelState, Priority, ProjectState, Role
 from labelloop.domain.types import (
     Answer,
     Ballot,
@@ -31,6 +31,7 @@ from labelloop.domain.types import (
     PoolCounts,
     ProjectRow,
     Query,
+    RankGap,
     Round,
     RoundNumber,
     SlotState,
@@ -38,8 +39,13 @@ from labelloop.domain.types import (
     TrainingSet,
     Verdict,
 )
-from labelloop.maths.arrays import Floats, Ints, Matrix
-from labelloop.projects import ModelSpec, Project
+from labelloop.maths.arrays import Ints
+from labelloop.ports.learning import Artifacts as Artifacts
+from labelloop.ports.learning import Classifier as Classifier
+from labelloop.ports.learning import Estimators as Estimators
+from labelloop.ports.learning import FeatureStore as FeatureStore
+from labelloop.ports.learning import ScoreFiles as ScoreFiles
+from labelloop.projects import Project
 
 
 class Clock(Protocol):
@@ -95,6 +101,14 @@ class Pool(Protocol):
 
     def retire(self, name: str, reasons: Mapping[ItemNumber, str]) -> int:
         """Take POOLED items out for good; the reason is kept as `retired` in their metadata. Returns how many were."""
+
+    def prioritize(
+        self, name: str, numbers: Sequence[ItemNumber], priority: Priority, *, by: Subject, now: datetime
+    ) -> list[ItemNumber]:
+        """Set the priority of these items and note who did; returns those that are there, in order."""
+
+    def preferred(self, name: str) -> Mapping[ItemNumber, int]:
+        """Level of every POOLED item whose priority is not normal."""
 
     def counts(self, name: str) -> PoolCounts: ...
 
@@ -162,8 +176,11 @@ class Ledger(Protocol):
         With `numbers`: of those items, whatever their state; one that is no longer open needs 0 votes.
         """
 
+    def forget_replies(self, name: str, before: datetime) -> int:
+        """Delete replies of Idempotency-Keys that are older. Returns how many."""
+
     def history(self, name: str, item: ItemNumber) -> Mapping[str, Json]:
-        """Every dispatch, annotation and consensus of one item: {"dispatches", "annotations", "consensus"} lists."""
+        """All of one item: {"dispatches", "annotations", "consensus", "priorities"} lists."""
 
 
 class Verdicts(Protocol):
@@ -178,6 +195,11 @@ class Verdicts(Protocol):
         """Apply verdicts in one transaction; one that was overtaken is left out. Returns how many took effect."""
 
     def disputed(self, name: str) -> list[ItemNumber]: ...
+
+    def dispute_skipped(
+        self, name: str, skips: int, *, now: datetime, items: Sequence[ItemNumber] | None = None
+    ) -> list[ItemNumber]:
+        """Make POOLED items (all, or of the given) that so many annotators skipped DISPUTED. Returns those made so."""
 
     def annotators(self, name: str) -> list[Mapping[str, Json]]:
         """Per annotator: {"annotator", "accepted", "late", "surplus", "skipped", "open", "seconds", "agreed"}."""
@@ -209,6 +231,9 @@ class Rounds(Protocol):
         """Its queries of items that are still POOLED, by lane and rank."""
 
     def recent(self, name: str, limit: int) -> list[Round]: ...
+
+    def gaps(self, name: str) -> Mapping[Lane, RankGap]:
+        """Per lane of the serving round that was served from: how far the served ranks are from the planned ones."""
 
 
 class Models(Protocol):
@@ -307,11 +332,22 @@ class Queue(Protocol):
         """
 
     def propose(
-        self, name: str, annotator: Subject, count: int, *, expires_at: datetime, review: bool = False
+        self,
+        name: str,
+        annotator: Subject,
+        count: int,
+        *,
+        expires_at: datetime,
+        review: bool = False,
+        pulls: int | None = None,
     ) -> list[Candidate]:
         """Take up to `count` candidates for this annotator, by the lanes' shares, and note their leases.
 
         Started items (with open slots) come first within their lane. With `review` only disputed items are served.
+        With `pulls` this call counts as a pull, and the annotator has so many in a minute.
+
+        Raises:
+            TooOften: that minute's pulls are used up; says when there are new ones.
         """
 
     def drop(self, name: str, annotator: Subject, states: Sequence[SlotState]) -> None:
@@ -323,8 +359,23 @@ class Queue(Protocol):
     def put_back(self, name: str, annotator: Subject, items: Sequence[ItemNumber], *, skip: bool) -> None:
         """Leases were released or skipped."""
 
-    def sync(self, name: str, states: Sequence[SlotState], disputed: Sequence[ItemNumber]) -> int:
-        """Set what differs from SQL, by compare-and-set; returns how many differed."""
+    def sync(
+        self,
+        name: str,
+        states: Sequence[SlotState],
+        disputed: Sequence[ItemNumber],
+        *,
+        seen: Mapping[ItemNumber, str] | None = None,
+        young: datetime | None = None,
+    ) -> int:
+        """Set what differs from SQL; returns how many differed.
+
+        `seen` is what `touched` answered before SQL was read: what changed in the queue since then is left alone, for
+        nobody knows which of the two is newer. A lease that ends after `young` may be on its way into SQL and stays.
+        """
+
+    def prioritize(self, name: str, items: Sequence[ItemNumber], level: int) -> int:
+        """Give waiting items this priority at once. Returns how many the queue knows; the others wait for a round."""
 
     def renew(self, name: str, annotator: Subject, items: Sequence[ItemNumber], expires_at: datetime) -> None: ...
 
@@ -337,6 +388,9 @@ class QueueHealth(Protocol):
 
     def depth(self, name: str) -> Mapping[Lane, int]:
         """Waiting queries per lane."""
+
+    def touched(self, name: str) -> Mapping[ItemNumber, str]:
+        """Every item that the queue knows more of than its place in the order, with a token of what it knows."""
 
     def reap(self, name: str, now: datetime) -> int:
         """Put back leases whose time is over. Returns how many."""
@@ -354,93 +408,6 @@ class Bus(Protocol):
 
     def nudge(self, name: str) -> None:
         """Tell the steward that a project has something to settle. Cheap; may be dropped."""
-
-
-# --- features and models -----------------------------------------------------------------------------------------
-
-
-class FeatureStore(Protocol):
-    """Features in files, one per shard, computed once."""
-
-    def ensure(self, project: Project, shard: int, items: Sequence[Item]) -> None:
-        """Compute the features of a shard whose rows are `items`, unless they are there. The first call fits.
-
-        Raises:
-            InvalidFeatures: names the item's key and field, and what to do.
-        """
-
-    def rows(self, project: Project, shard: int) -> int:
-        """Rows of this shard that are computed; 0 when none."""
-
-    def shard(self, project: Project, shard: int) -> Matrix:
-        """The rows of one shard, memory-mapped."""
-
-    def take(self, project: Project, numbers: Ints) -> Matrix:
-        """The rows of these items, in the order asked, from any shard."""
-
-
-class ScoreFiles(Protocol):
-    """Columns of numbers beside the features: what a model said of a shard."""
-
-    def write(self, project: Project, name: str, shard: int, columns: Mapping[str, Any]) -> None:
-        """Keep arrays (n, …) of a shard under a name such as `model-3`; atomic."""
-
-    def read(self, project: Project, name: str, shard: int) -> Mapping[str, Any] | None:
-        """Memory-mapped, or None."""
-
-    def discard(self, project: Project, keep: Iterable[str]) -> None:
-        """Delete all columns but those of these names."""
-
-
-class Classifier(Protocol):
-    """A fitted model. Columns of what it returns follow `classes`: codes into the project's classes, ascending."""
-
-    classes: Ints
-
-    def probabilities(self, features: Matrix) -> Floats:
-        """(n, len(classes)), rows sum to 1."""
-
-    def committee(self, features: Matrix) -> Floats | None:
-        """(members, n, len(classes)), or None for a model of one voice."""
-
-
-class Estimators(Protocol):
-    """Fits, saves and loads classifiers of every model kind."""
-
-    def check(self, spec: ModelSpec) -> None:
-        """Look at a model section without data.
-
-        Raises:
-            InvalidProject: an estimator that is not allowed, unknown parameters, or an extra that is not installed.
-        """
-
-    def fit(
-        self, spec: ModelSpec, features: Matrix, codes: Ints, *, shape: tuple[int, ...] | None, seed: int
-    ) -> Classifier:
-        """Fit on rows with class codes. `shape` is that of one item's pixels, for convolutions.
-
-        Raises:
-            CannotTrain: fewer than two classes, or the estimator failed; says why.
-        """
-
-    def dump(self, classifier: Classifier) -> bytes:
-        """Without pickle."""
-
-    def restore(self, blob: bytes) -> Classifier:
-        """Raises:
-        BadArtifact: not one of ours, damaged, or of another version.
-        """
-
-
-class Artifacts(Protocol):
-    """Immutable bytes by their SHA-256."""
-
-    def put(self, blob: bytes) -> str: ...
-
-    def get(self, digest: str) -> bytes:
-        """Raises:
-        BadArtifact: missing, or its bytes do not match.
-        """
 
 
 class Lock(Protocol):

@@ -1,0 +1,92 @@
+"""What the loop asks of features, models and their files; a part of the page of ports."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Protocol
+
+from labelloop.domain.types import Item
+from labelloop.maths.arrays import Floats, Ints, Matrix
+from labelloop.projects import ModelSpec, Project
+
+
+class FeatureStore(Protocol):
+    """Features in files, one per shard, computed once."""
+
+    def ensure(self, project: Project, shard: int, items: Sequence[Item]) -> None:
+        """Compute the features of a shard whose rows are `items`, unless they are there. The first call fits.
+
+        Raises:
+            InvalidFeatures: names the item's key and field, and what to do.
+        """
+
+    def rows(self, project: Project, shard: int) -> int:
+        """Rows of this shard that are computed; 0 when none."""
+
+    def shard(self, project: Project, shard: int) -> Matrix:
+        """The rows of one shard, memory-mapped."""
+
+    def take(self, project: Project, numbers: Ints) -> Matrix:
+        """The rows of these items, in the order asked, from any shard."""
+
+
+class ScoreFiles(Protocol):
+    """Columns of numbers beside the features: what a model said of a shard."""
+
+    def write(self, project: Project, name: str, shard: int, columns: Mapping[str, Any]) -> None:
+        """Keep arrays (n, …) of a shard under a name such as `model-3`; atomic."""
+
+    def read(self, project: Project, name: str, shard: int) -> Mapping[str, Any] | None:
+        """Memory-mapped, or None."""
+
+    def discard(self, project: Project, keep: Iterable[str]) -> None:
+        """Delete all columns but those of these names."""
+
+
+class Classifier(Protocol):
+    """A fitted model. Columns of what it returns follow `classes`: codes into the project's classes, ascending."""
+
+    classes: Ints
+
+    def probabilities(self, features: Matrix) -> Floats:
+        """(n, len(classes)), rows sum to 1."""
+
+    def committee(self, features: Matrix) -> Floats | None:
+        """(members, n, len(classes)), or None for a model of one voice."""
+
+
+class Estimators(Protocol):
+    """Fits, saves and loads classifiers of every model kind."""
+
+    def check(self, spec: ModelSpec) -> None:
+        """Look at a model section without data.
+
+        Raises:
+            InvalidProject: an estimator that is not allowed, unknown parameters, or an extra that is not installed.
+        """
+
+    def fit(
+        self, spec: ModelSpec, features: Matrix, codes: Ints, *, shape: tuple[int, ...] | None, seed: int
+    ) -> Classifier:
+        """Fit on rows with class codes. `shape` is that of one item's pixels, for convolutions.
+
+        Raises:
+            CannotTrain: fewer than two classes, or the estimator failed; says why.
+        """
+
+    def dump(self, classifier: Classifier) -> bytes:
+        """Without pickle."""
+
+    def restore(self, blob: bytes) -> Classifier:
+        """Raises:
+        BadArtifact: not one of ours, damaged, or of another version.
+        """
+
+
+class Artifacts(Protocol):
+    """Immutable bytes by their SHA-256."""
+
+    def put(self, blob: bytes) -> str: ...
+
+    def get(self, digest: str) -> bytes:
+        """Raises:
+        BadArtifact: missing, or its bytes do not match.
+        """
