@@ -9,8 +9,8 @@ from labelloop import telemetry
 from labelloop.supervisor import leash
 
 FIRST_PAUSE = 0.1
-LONGEST_PAUSE = 10.0
-SETTLED = 10.0
+LONGEST_PAUSE = 1.0
+SETTLED = 3.0
 """Seconds after which a process counts as healthy, so that its next death is a first one again."""
 
 log = telemetry.logger("labelloop.supervisor")
