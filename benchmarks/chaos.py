@@ -1,270 +1,305 @@
-"""Chaos: 32 annotators work while every process of the service is killed with -9 at random, and nothing may be lost.
+"""Kills the whole service at random while people work, and checks that nothing was lost, doubled or stranded.
 
-`make chaos` runs it: MINUTES=5, DATABASE=sqlite|postgresql. The service is what `labelloop up` starts. Annotators
-lease, answer, err, come late, repeat themselves and vanish; new items keep coming in, the pool is ranked again every
-few seconds, models are trained and promoted. Then the killing stops, everybody pulls until nothing comes any more, and
-what the annotators were told is compared with what the ledger holds (`chaos_history`).
+`labelloop up` runs on a fresh home with SQLite and the embedded Redis (or PostgreSQL), 32 annotators lease and answer
+over HTTP, some late, some forgetful, while rounds are asked for every few seconds and API, sampler, trainer, steward,
+Redis and, with PostgreSQL, a database backend are killed with -9. Then the kills end, everybody asks until nothing is
+left, and what the annotators were told is held against the ledger. Exits with 1 on any broken promise.
 
-lost, doubled, over_cap, stranded, untrue and unequal must be 0; the exit code says whether they are. recovery: seconds
-from a kill to the first answer that is acknowledged to a lease asked for after it, by an annotator who does nothing
-else. Histories are kept beside the log of the service in the folder that is named at the end when something is wrong.
+    python benchmarks/chaos.py [--minutes M] [--database sqlite|postgresql] [--every S] [--seed N]
 """
 
 import argparse
 import asyncio
-import math
+import json
+import os
 import random
-import shutil
-import statistics
+import signal
 import sys
-import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
-from uuid import uuid4
 
-import chaos_history
-import chaos_house
-import chaos_ledger
 import report
-from chaos_history import Event
-from chaos_people import CLASSES, LEASE_SECONDS, TIDY, Annotator, Cycles, Habits
-from chaos_wire import Line
+from chaos_check import Ledger, Verdict, check, stranded
+from chaos_people import Notebook, Person, Wire
 
-from labelloop.projects import parse
+from labelloop.domain.errors import LabelloopError
 
-NAME = "chaos"
-PROJECT: dict[str, Any] = {
-    "name": NAME,
-    "labels": {"kind": "classes", "classes": list(CLASSES)},
-    "items": {"kind": "table", "shard_size": 4096},
-    "features": {"kind": "columns"},
-    "lanes": {"informative": 0.7, "minority": 0.1, "audit": 0.2, "audit_items": 2000, "window": 1000},
-    "votes": {"needed": 1, "cap": 5, "overlap": {"share": 0.1, "needed": 2}},
-    "lease": {"seconds": LEASE_SECONDS, "maximum": 40, "skips_to_review": 3},
-    "retrain": {"first": 60, "labels": 1500},
-}
-OPEN_ITEMS = 1500
-"""As many open items the feeder keeps in the pool, so that draining it at the end is quick."""
-CHUNK = 500
-REVIEWERS = 2
-RANK_SECONDS = 4.0
-POLL_SECONDS = 0.5
-DRY_SECONDS = 3 * LEASE_SECONDS
-SETTLE_SECONDS = 90.0
+ROOT = Path(__file__).parents[1]
+LEASE_SECONDS = 3.0
+PEOPLE = 32
+RERANK_SECONDS = 3.0
+DRAIN_SECONDS = 300.0
+ITEMS_A_MINUTE = 6_000
+"""About what everybody can label under kills, so that work lasts about as long as they do."""
+VICTIMS = ("api", "api", "redis", "steward", "sampler", "trainer")
+PROJECTS = {"solo": {"needed": 1}, "pair": {"needed": 2, "cap": 3}}
 
 
-class Run:
-    """One run: who takes part, and what they noted."""
-
-    def __init__(self, house: chaos_house.House, folder: Path, options: argparse.Namespace) -> None:
-        self.house, self.folder, self.options = house, folder, options
-        self.rng = random.Random(options.seed)
-        self.notes: list[Event] = []
-        self.polls: list[Any] = []
-        self.kills: list[tuple[str, float]] = []
-        self.cycles = Cycles()
-        self.over = asyncio.Event()
-        self._items = 0
-        self._lines: list[Line] = []
-
-    def line(self, who: str, key: str) -> Line:
-        """A line for somebody."""
-        line = Line(self.house.address, key, who=who, notes=self.notes, folder=self.folder)
-        self._lines.append(line)
-        return line
-
-    async def all_of_it(self) -> None:
-        """Prepare, work under fire, let the dust settle, drain."""
-        self._chief = self.line("chief", self.house.admin_key())
-        await self._until("project", "/v1/projects", PROJECT, 201)
-        while self._items < OPEN_ITEMS:
-            await self._feed()
-        people = [await self._annotator(at) for at in range(self.options.annotators)]
-        while not self.cycles.seen:
-            await people[0].batch(1)
-        under_fire = [asyncio.create_task(one.work(self.over)) for one in people]
-        under_fire += [asyncio.create_task(task()) for task in (self._feed_on, self._rank_on, self._poll_on)]
-        await self._kill_on()
-        self.over.set()
-        await asyncio.gather(*under_fire)
-        await self._drain()
-        for line in self._lines:
-            line.close()
-
-    async def _annotator(self, at: int, *, role: str = "", tidy: bool = False) -> Annotator:
-        role = role or ("reviewer" if at and at <= REVIEWERS else "annotator")
-        who = f"{role}-{at}"
-        made = await self._until("key", "/v1/keys", {"subject": who, "role": role}, 201)
-        habits = TIDY if at == 0 or tidy else Habits()
-        line, seed = self.line(who, made.reply["key"]), self.options.seed * 1000 + at
-        return Annotator(line, NAME, habits=habits, truth=_truth, cycles=self.cycles, seed=seed)
-
-    async def _until(self, verb: str, path: str, body: Any, wanted: int, *, key: str | None = None) -> Event:
-        """Repeat a request that may be repeated until it is answered."""
-        while True:
-            told = await self._chief.post(verb, path, body, key=key)
-            if told.status == wanted:
-                return told
-            if told.status not in {None, 503}:
-                raise SystemExit(f"{verb}: {told}")
-            await asyncio.sleep(0.1)
-
-    # --- what goes on meanwhile --------------------------------------------------------------------------------
-
-    async def _feed(self) -> None:
-        """Ingest the next items; after an answer that did not come the same ones again, which adds none twice."""
-        rows = [_item(self._items + at, self.rng) for at in range(CHUNK)]
-        told = await self._until("ingest", f"/v1/projects/{NAME}/items", rows, 200)
-        if told.reply["received"] != CHUNK or told.reply["added"] + told.reply["duplicates"] != CHUNK:
-            raise SystemExit(f"ingest: {told.reply}")
-        self._items += CHUNK
-
-    async def _feed_on(self) -> None:
-        while not self.over.is_set():
-            if self.polls and self.polls[-1]["pooled"] + self.polls[-1]["queued"] < OPEN_ITEMS:
-                await self._feed()
-            await asyncio.sleep(POLL_SECONDS)
-
-    async def _rank_on(self) -> None:
-        """Ask for a new order every few seconds, twice under the same key: it is one job."""
-        while not self.over.is_set():
-            key = uuid4().hex
-            for _ in range(2):
-                await self._until("plan", f"/v1/projects/{NAME}/rounds", {}, 202, key=key)
-            await asyncio.sleep(RANK_SECONDS * (0.5 + self.rng.random()))
-
-    async def _poll_on(self) -> None:
-        while not self.over.is_set():
-            await self._poll()
-            await asyncio.sleep(POLL_SECONDS)
-
-    async def _poll(self) -> Any:
-        told = await self._chief.get("project", f"/v1/projects/{NAME}")
-        if told.done:
-            self.polls.append(told.reply["items"]["counts"])
-        return told.reply
-
-    async def _kill_on(self) -> None:
-        end = time.monotonic() + 60 * self.options.minutes
-        kinds = self.house.kinds()
-        while time.monotonic() < end:
-            await asyncio.sleep(min(self.rng.expovariate(1 / self.options.mean), 5 * self.options.mean))
-            kind, moment = self.rng.choice(kinds), time.time()
-            if self.house.kill(kind, self.rng):
-                self.kills.append((kind, moment))
-            if not self.house.alive():
-                raise SystemExit("the supervisor is gone, though nobody killed it")
-
-    # --- the end -----------------------------------------------------------------------------------------------
-
-    async def _drain(self) -> None:
-        """New people pull until nothing comes; reviewers settle the disputed; jobs end."""
-        most = int(PROJECT["votes"]["cap"])
-        people = [await self._annotator(100 + at, role="annotator", tidy=True) for at in range(most)]
-        people += [await self._annotator(200, role="reviewer", tidy=True)]
-        await asyncio.gather(*(one.drain(DRY_SECONDS) for one in people))
-        deadline = time.monotonic() + SETTLE_SECONDS
-        while time.monotonic() < deadline:
-            reply = await self._poll()
-            if self._at_rest(reply):
-                return
-            await asyncio.gather(*(one.drain(1.0) for one in people))
-
-    def _at_rest(self, reply: Any) -> bool:
-        counts = reply.get("items", {}).get("counts", {})
-        settled = counts and counts["resolved"] + counts["retired"] == counts["ingested"]
-        book = chaos_ledger.read(self.house.database, parse(PROJECT)) if settled else None
-        return book is not None and not book.unfinished and all(one.state != "leased" for one in book.leases)
-
-
-def _item(number: int, rng: random.Random) -> dict[str, Any]:
-    """A point near the corner of its class; some items ask for more votes of their own."""
-    code = number % len(CLASSES)
-    angle = 2 * math.pi * code / len(CLASSES)
-    data = {"x": 2 * math.cos(angle) + rng.gauss(0, 0.8), "y": 2 * math.sin(angle) + rng.gauss(0, 0.8)}
-    wish = {"needed": 3} if number % 20 == 0 else {}
-    return {"key": f"i{number}", "data": data, **wish}
-
-
-def _truth(data: Any) -> str:
-    """The class whose corner is nearest."""
-    corners = [2 * math.pi * code / len(CLASSES) for code in range(len(CLASSES))]
-    away = [math.dist((data["x"], data["y"]), (2 * math.cos(a), 2 * math.sin(a))) for a in corners]
-    return CLASSES[away.index(min(away))]
-
-
-def _quantile(values: list[float], part: float) -> float | None:
-    return round(sorted(values)[min(len(values) - 1, int(part * len(values)))], 2) if values else None
-
-
-def summary(run: Run, verdict: chaos_history.Verdict) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """One row per kind of victim, and the facts of the whole."""
-    times = [(kind, run.cycles.recovery(moment)) for kind, moment in run.kills]
-    rows = []
-    for kind, kills in sorted(Counter(kind for kind, _ in times).items()):
-        took = [seconds for one, seconds in times if one == kind and seconds is not None]
-        rows.append({"killed": kind, "kills": kills, **_spread(took)})
-    told = Counter(event.status for event in run.notes)
-    facts = {
-        "kills": len(run.kills),
-        "acknowledged": verdict.acknowledged,
-        **verdict.counts(),
-        **{f"recovery_{name}": value for name, value in _spread([t for _, t in times if t is not None]).items()},
-        "unrecovered": sum(seconds is None for _, seconds in times),
-        "counted": verdict.counted,
-        "requests": len(run.notes),
-        "broken": told[None],
-        "told_503": told[503],
-        "polls": len(run.polls),
-        "items": run.polls[-1]["ingested"] if run.polls else 0,
+def project(name: str) -> dict[str, Any]:
+    """A project on a plane whose labels are easy, with short leases and frequent trainings."""
+    return {
+        "name": name,
+        "labels": {"kind": "classes", "classes": ["up", "down"]},
+        "items": {"kind": "table"},
+        "features": {"kind": "columns", "columns": ["x", "y"]},
+        "model": {"kind": "sklearn", "calibrate": False},
+        "lanes": {"informative": 0.8, "minority": 0.1, "audit": 0.1, "window": 2_000},
+        "votes": PROJECTS[name],
+        "lease": {"seconds": LEASE_SECONDS},
+        "retrain": {"first": 50, "labels": 400},
     }
-    return rows, facts
 
 
-def _spread(took: list[float]) -> dict[str, float | None]:
-    middle = round(statistics.median(took), 2) if took else None
-    return {"p50_s": middle, "p95_s": _quantile(took, 0.95), "max_s": round(max(took), 2) if took else None}
+def items(count: int, seed: int) -> Iterator[dict[str, Any]]:
+    """Points of a plane."""
+    rng = random.Random(seed)
+    for number in range(count):
+        yield {"key": f"p{number}", "data": {"x": rng.gauss(0, 1), "y": rng.gauss(0, 1), "n": number}}
 
 
-def main() -> None:
-    """Run, judge, report; exit code 1 when anything was violated."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--minutes", type=float, default=5.0)
-    parser.add_argument("--database", choices=("sqlite", "postgresql"), default="sqlite")
-    parser.add_argument("--mean", type=float, default=2.0, help="mean seconds between two kills")
-    parser.add_argument("--annotators", type=int, default=32)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, default=report.RESULTS, help="folder of chaos.json")
-    options = parser.parse_args()
-    home = Path(tempfile.mkdtemp(prefix="ll-chaos-"))
-    (home / "told").mkdir()
-    with chaos_house.service(home, options.database) as house:
-        run = Run(house, home / "told", options)
-        asyncio.run(run.all_of_it())
-        verdict = chaos_history.check(run.notes, chaos_ledger.read(house.database, parse(PROJECT)), run.polls)
-    rows, facts = summary(run, verdict)
-    report.finish(
-        "chaos",
-        rows,
-        packages=("fastapi", "uvicorn", "redis", "rq"),
-        folder=options.out,
-        database=options.database,
-        minutes=options.minutes,
-        mean_s=options.mean,
-        annotators=options.annotators,
-        seed=options.seed,
-        **facts,
+@contextmanager
+def running(home: Path, database: str | None) -> Iterator[Any]:
+    """`labelloop up` on this home."""
+    from labelloop.demo.service import Service
+
+    extra = {} if database is None else {"LABELLOOP_DATABASE_URL": database}
+    with Service(home, 0, extra=extra) as service:
+        yield service
+
+
+async def kill_at_random(home: Path, *, every: float, until: float, rng: random.Random, backend: Any) -> list[Any]:
+    """Kill -9 one process after another; returns (time, victim) of each."""
+    kills = []
+    while time.time() < until:
+        await asyncio.sleep(rng.expovariate(1 / every))
+        victim = rng.choice((*VICTIMS, "database") if backend else VICTIMS)
+        with suppress(ProcessLookupError, OSError, ValueError, KeyError):
+            if victim == "database":
+                pid = backend()
+            else:
+                pid = json.loads((home / "service.json").read_text())["processes"][victim]
+                if victim == "api":  # the one that serves, not the one that stands by
+                    pid = int((home / "api.pid").read_text())
+            if pid:
+                os.kill(pid, signal.SIGKILL)
+                kills.append((time.time(), victim))
+    return kills
+
+
+async def rerank(wire: Wire, over: asyncio.Event) -> None:
+    """Ask for a new order again and again."""
+    while not over.is_set():
+        for name in PROJECTS:
+            with suppress(OSError, EOFError, ValueError, asyncio.TimeoutError, asyncio.IncompleteReadError):
+                await wire.post(f"/v1/projects/{name}/rounds", {})
+        await asyncio.sleep(RERANK_SECONDS)
+
+
+async def watch(ports: Any, over: asyncio.Event, broken: list[str]) -> None:
+    """Items are conserved whenever anybody looks."""
+    while not over.is_set():
+        for name in PROJECTS:
+            with suppress(LabelloopError):
+                counts = await asyncio.to_thread(ports.pool.counts, name)
+                if not counts.conserved or min(counts.pooled, counts.queued, counts.leased) < 0:
+                    broken.append(f"{name}: {counts}")
+        await asyncio.sleep(0.5)
+
+
+async def storm(service: Any, ports: Any, keys: dict[str, str], options: argparse.Namespace) -> dict[str, Any]:
+    """People, kills and re-ranking, then quiet until everything is drained."""
+    rng, book, over, broken = random.Random(options.seed), Notebook(), asyncio.Event(), list[str]()
+    port = int(service.url.rsplit(":", 1)[1].rstrip("/"))
+    names = list(PROJECTS)
+    people = [
+        Person(
+            name=who,
+            project=names[at % len(names)],
+            wire=Wire(port, key),
+            book=book,
+            rng=random.Random(f"{options.seed}-{who}"),
+            lease_seconds=LEASE_SECONDS,
+        )
+        for at, (who, key) in enumerate(keys.items())
+    ]
+    work = [asyncio.create_task(one.work(over)) for one in people]
+    calm = asyncio.Event()
+    others = [
+        asyncio.create_task(rerank(Wire(port, service.keys.admin), calm)),
+        asyncio.create_task(watch(ports, over, broken)),
+    ]
+    until = time.time() + options.minutes * 60
+    backend = _backend_of(ports) if options.database == "postgresql" else None
+    kills = await kill_at_random(service.home, every=options.every, until=until, rng=rng, backend=backend)
+    calm.set()
+    for one in people:
+        one.sloth, one.most = 0.0, 50
+    deadline = time.time() + DRAIN_SECONDS
+    while time.time() < deadline and not await asyncio.to_thread(_drained, ports):  # noqa: ASYNC110 - nobody tells us
+        await asyncio.sleep(1.0)
+    over.set()
+    await asyncio.gather(*work, *others, return_exceptions=True)
+    return {"kills": kills, "book": book, "broken": broken}
+
+
+def _backend_of(ports: Any) -> Any:
+    """Gives the process id of a PostgreSQL backend that serves us."""
+    from sqlalchemy import text
+
+    def pid() -> int:
+        engine = ports.pool._database.engine
+        with engine.connect() as connection:
+            query = "SELECT pid FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'"
+            found = connection.execute(text(query)).scalars().all()
+        return random.choice(found) if found else 0
+
+    return pid
+
+
+def _drained(ports: Any) -> bool:
+    try:
+        counts = [ports.pool.counts(name) for name in PROJECTS]
+    except LabelloopError:
+        return False
+    return all(one.pooled + one.queued + one.leased == 0 for one in counts)
+
+
+def ledger_of(ports: Any, name: str) -> Ledger:
+    """What the database holds of a project."""
+    from sqlalchemy import select
+
+    from labelloop.adapters.sql import tables
+
+    database = ports.pool._database
+    own = database.id_of(name)
+    with database.read() as connection:
+        annotations = connection.execute(select(tables.annotation).where(tables.annotation.c.project == own)).all()
+        leases = connection.execute(select(tables.assignment).where(tables.assignment.c.project == own)).all()
+        rows = connection.execute(select(tables.item).where(tables.item.c.project == own)).all()
+    return Ledger(
+        annotations={
+            (row.item, row.annotator): {"label": row.label, "counted": row.counted, "assignment": row.assignment}
+            for row in annotations
+        },
+        assignments={
+            row.id: {
+                "item": row.item,
+                "annotator": row.annotator,
+                "leased_at": row.leased_at.timestamp(),
+                "ended_at": min(filter(None, (row.closed_at, row.expires_at))).timestamp(),
+            }
+            for row in leases
+            if row.state in {"leased", "done"}
+        },
+        items={row.number: {"state": row.state, "needed": row.needed, "votes": row.votes} for row in rows},
+        cap=PROJECTS[name].get("cap", 1),
     )
-    if verdict.clean and not facts["unrecovered"]:
-        shutil.rmtree(home, ignore_errors=True)
+
+
+def recoveries(kills: list[Any], cycles: list[tuple[float, float]]) -> dict[str, list[float]]:
+    """By victim: seconds from each kill to the end of the first whole cycle that began after it, ascending."""
+    found: dict[str, list[float]] = {}
+    for at, victim in kills:
+        after = [ended for began, ended in cycles if began >= at]
+        if after:
+            found.setdefault(victim, []).append(min(after) - at)
+    return {victim: sorted(seconds) for victim, seconds in found.items()}
+
+
+def main() -> int:
+    """Run, check, report."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--minutes", type=float, default=float(os.environ.get("MINUTES", "1")))
+    parser.add_argument("--database", choices=("sqlite", "postgresql"), default=os.environ.get("DATABASE", "sqlite"))
+    parser.add_argument("--every", type=float, default=1.5, help="mean seconds between kills")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--keep", type=Path, help="folder for the result instead of benchmarks/results")
+    options = parser.parse_args()
+    from labelloop import wiring
+    from labelloop.settings import Settings
+
+    with TemporaryDirectory(prefix="labelloop-chaos-") as scratch, _database(options.database) as url:
+        home = Path(scratch) / "home"
+        with running(home, url) as service:
+            keys = _prepare(service, int(ITEMS_A_MINUTE * options.minutes) + 1_000, options.seed)
+            ports = wiring.build(Settings(home=home, database_url=url))
+            seen = asyncio.run(storm(service, ports, keys, options))
+            verdicts = {name: _judge(ports, name, seen["book"]) for name in PROJECTS}
+            wiring.close(ports)
+    return _report(seen, verdicts, options)
+
+
+@contextmanager
+def _database(kind: str) -> Iterator[str | None]:
+    if kind == "sqlite":
+        with nullcontext():
+            yield None
         return
-    for kind, sentences in verdict.found.items():
-        for sentence in sentences[:20]:
-            print(f"{kind}: {sentence}", file=sys.stderr)
-    sys.exit(f"violated; histories and log are in {home}")
+    sys.path.insert(0, str(ROOT / "tests"))
+    import postgres
+
+    with postgres.server() as socket, postgres.database(socket) as url:
+        yield url
+
+
+def _prepare(service: Any, count: int, seed: int) -> dict[str, str]:
+    """Both projects with their pools, and a key for everybody."""
+    with service.client() as client:
+        for name in PROJECTS:
+            client.create_project(project(name))
+            client.ingest(name, items(count // (2 if name == "pair" else 1), seed))
+        keys = {f"person-{at}": client.create_key(f"person-{at}", "annotator") for at in range(PEOPLE)}
+        for name in PROJECTS:
+            while client.project(name)["rounds"] == []:
+                time.sleep(0.2)
+    return keys
+
+
+def _judge(ports: Any, name: str, book: Notebook) -> tuple[Verdict, int]:
+    ledger, told = ledger_of(ports, name), book.told.get(name, [])
+    verdict = check(told, ledger)
+    verdict.stranded = stranded(ledger)
+    return verdict, sum(one.outcome in {"accepted", "late", "surplus"} for one in told)
+
+
+def _report(seen: dict[str, Any], verdicts: dict[str, Any], options: argparse.Namespace) -> int:
+    kills, book = seen["kills"], seen["book"]
+    by_victim = recoveries(kills, book.cycles)
+    took = sorted(second for seconds in by_victim.values() for second in seconds)
+    totals = Counter(dict.fromkeys(("lost", "doubled", "over_cap", "stranded"), 0))
+    for verdict, _ in verdicts.values():
+        for part in totals:
+            totals[part] += len(getattr(verdict, part))
+            for case in getattr(verdict, part)[:5]:
+                print(f"{part}: {case}")
+    for case in [*seen["broken"][:5], *book.strange[:5]]:
+        print(f"strange: {case}")
+    facts = {
+        "database": options.database,
+        "minutes": options.minutes,
+        "kills": len(kills),
+        "acknowledged": sum(count for _, count in verdicts.values()),
+        **totals,
+        "not_conserved": len(seen["broken"]),
+        "strange_answers": len(book.strange),
+        "broken_calls": book.unanswered,
+        "recovery_p50_s": round(took[len(took) // 2], 2) if took else None,
+        "recovery_p95_s": round(took[int(len(took) * 0.95)], 2) if took else None,
+        "recovery_max_s": round(took[-1], 2) if took else None,
+    }
+    rows = [
+        {"victim": name, "kills": len(seconds), "recovery_p50_s": seconds[len(seconds) // 2], "slowest_s": seconds[-1]}
+        for name, seconds in by_victim.items()
+    ]
+    report.finish(f"chaos-{options.database}", rows, folder=options.keep or report.RESULTS, **facts)
+    held = not (sum(totals.values()) or seen["broken"] or book.strange)
+    return 0 if held else 1
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,148 +1,173 @@
-"""The annotators of a chaos run: they lease, answer, err, skip, come late, repeat themselves, and vanish.
-
-What they are told they note (`chaos_wire`); whether it was true is judged later (`chaos_history`).
-"""
+"""Annotators who are late, forgetful and impatient, and write down all they were told. They never believe in vain."""
 
 import asyncio
+import json
 import random
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
 
-from chaos_history import Event
-from chaos_wire import Line
+from chaos_check import Told
 
-CLASSES = ("c0", "c1", "c2")
-LEASE_SECONDS = 3.0
-PAUSE = 0.1
-"""Seconds before the next try when nothing answers."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Habits:
-    """How often (as a probability) an annotator does what a tidy one would not."""
-
-    wrong: float = 0.15
-    late: float = 0.04
-    abandon: float = 0.04
-    skip: float = 0.03
-    release: float = 0.03
-    renew: float = 0.05
-    replay: float = 0.15
-    repeat: float = 0.03
-    clash: float = 0.02
-    forge: float = 0.01
-    give_up: float = 0.1
-    think: float = 0.6
-    """Most seconds of thought per batch."""
-
-
-TIDY = Habits(
-    late=0, abandon=0, skip=0, release=0, renew=0, replay=0, repeat=0, clash=0, forge=0, give_up=0, think=0.0, wrong=0
-)
+TIMEOUT = 8.0
+FAULTS = (OSError, EOFError, asyncio.TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, ValueError)
 
 
 @dataclass(slots=True)
-class Cycles:
-    """When somebody leased and had an answer to that lease acknowledged: (lease asked, answer heard)."""
+class Notebook:
+    """What everybody was told."""
 
-    seen: list[tuple[float, float]] = field(default_factory=list)
+    told: dict[str, list[Told]] = field(default_factory=dict)
+    cycles: list[tuple[float, float]] = field(default_factory=list)
+    """Per finished cycle: when its lease was asked for, and when its answers were acknowledged."""
+    strange: list[str] = field(default_factory=list)
+    """Answers of the service that no fault excuses: neither success, nor 503, nor a broken connection."""
+    unanswered: int = 0
 
-    def recovery(self, moment: float) -> float | None:
-        """Seconds from a moment to the end of the first cycle that began after it."""
-        ends = [heard for asked, heard in self.seen if asked >= moment]
-        return min(ends) - moment if ends else None
+
+class Wire:
+    """Plain HTTP over one connection, opened again after every fault."""
+
+    def __init__(self, port: int, key: str) -> None:
+        self._port, self._key = port, key
+        self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+
+    async def post(self, path: str, body: Any, headers: Mapping[str, str] | None = None) -> tuple[int, Any]:
+        """Status and decoded body; raises one of FAULTS when nothing certain came back."""
+        try:
+            return await asyncio.wait_for(self._post(path, body, headers or {}), TIMEOUT)
+        except FAULTS:
+            self.close()
+            raise
+
+    async def _post(self, path: str, body: Any, headers: Mapping[str, str]) -> tuple[int, Any]:
+        if self._streams is None:
+            self._streams = await asyncio.open_connection("127.0.0.1", self._port)
+        reader, writer = self._streams
+        raw = json.dumps(body).encode()
+        lines = [f"POST {path} HTTP/1.1", "Host: localhost", f"Authorization: Bearer {self._key}"]
+        lines += ["Content-Type: application/json", f"Content-Length: {len(raw)}"]
+        lines += [f"{name}: {value}" for name, value in headers.items()]
+        writer.write("\r\n".join([*lines, "", ""]).encode() + raw)
+        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+        length = int(head.lower().partition("content-length:")[2].partition("\r\n")[0])
+        answer = await reader.readexactly(length)
+        return int(head.split(" ", 2)[1]), json.loads(answer)
+
+    def close(self) -> None:
+        """Forget the connection."""
+        if self._streams is not None:
+            with suppress(OSError):
+                self._streams[1].close()
+        self._streams = None
 
 
-class Annotator:
-    """One annotator with habits. `truth` answers an item's data."""
+@dataclass(slots=True, kw_only=True)
+class Person:
+    """One annotator of one project. `sloth` is the part of batches that is answered after the lease is over."""
 
-    def __init__(
-        self, line: Line, project: str, *, habits: Habits, truth: Callable[[Any], str], cycles: Cycles, seed: int
-    ) -> None:
-        self._line, self._habits, self._truth, self._cycles = line, habits, truth, cycles
-        self._root = f"/v1/projects/{project}"
-        self._random = random.Random(seed)
+    name: str
+    project: str
+    wire: Wire
+    book: Notebook
+    rng: random.Random
+    lease_seconds: float
+    most: int = 8
+    sloth: float = 0.03
+    idle: bool = False
 
     async def work(self, over: asyncio.Event) -> None:
-        """Until it is over."""
+        """Lease, think, answer; now and then abandon, skip, come late or say the same twice."""
         while not over.is_set():
-            if not await self.batch(self._random.choice((1, 1, 3, 5, 10))):
-                await asyncio.sleep(PAUSE)
+            try:
+                await self._cycle()
+            except FAULTS:
+                self.book.unanswered += 1
+                await asyncio.sleep(self.rng.uniform(0.02, 0.2))
 
-    async def drain(self, patience: float) -> int:
-        """Pull and answer until nothing came for so many seconds. Returns the answers given."""
-        given, dry = 0, 0.0
-        while dry < patience:
-            answered = await self.batch(20)
-            given += answered
-            dry = 0.0 if answered else dry + PAUSE
-            if not answered:
-                await asyncio.sleep(PAUSE)
-        return given
-
-    async def batch(self, count: int) -> int:
-        """Lease, think, answer. Returns how many answers were acknowledged."""
-        asked = await self._line.post("lease", f"{self._root}/leases", {"count": count})
-        leases = asked.reply.get("leases", []) if asked.done else []
+    async def _cycle(self) -> None:
+        asked_at = time.time()
+        leases = await self._lease()
         if not leases:
-            if self._chance("renew"):
-                await self._line.get("open", f"{self._root}/leases")
-            return 0
-        await asyncio.sleep(self._random.random() * self._habits.think)
-        if self._chance("abandon"):
-            return 0
-        if self._chance("late"):
-            await asyncio.sleep(LEASE_SECONDS * (0.8 + self._random.random()))
-        leases = await self._give_back(leases)
-        if not leases:
-            return 0
-        told = await self._answer(leases)
-        kept = [one for one in told.reply.get("outcomes", []) if told.done and one["outcome"] in {"accepted", "late"}]
-        if kept and told.heard is not None:
-            self._cycles.seen.append((asked.sent, told.heard))
-        return len(kept)
+            self.idle = True
+            await asyncio.sleep(self.rng.uniform(0.1, 0.4))
+            return
+        self.idle = False
+        chance = self.rng.random()
+        if chance < 0.03:
+            return  # abandoned: the leases run out
+        if chance < 0.06:
+            await self._give_back(leases, self.rng.choice(["skip", "release"]))
+            return
+        late = chance < 0.06 + self.sloth
+        await asyncio.sleep(self.lease_seconds * 1.2 if late else self.rng.uniform(0.0, 0.05))
+        answers = [{"lease": one["lease"], "label": self._label(one)} for one in leases]
+        if self.rng.random() < 0.02:
+            answers.append({"lease": answers[0]["lease"], "label": answers[0]["label"]})
+        if await self._answer(answers, {int(one["lease"]): one["item"] for one in leases}):
+            self.book.cycles.append((asked_at, time.time()))
 
-    async def _give_back(self, leases: list[Any]) -> list[Any]:
-        """Some are renewed, skipped or released first; the rest is to be answered."""
-        if self._chance("renew"):
-            await self._change("renew", leases)
-        for verb in ("skip", "release"):
-            if self._chance(verb):
-                some, leases = leases[:1], leases[1:]
-                await self._change(verb, some)
-                if self._chance("replay"):
-                    await self._change(verb, some)
-        return leases
+    def _label(self, lease: Mapping[str, Any]) -> str:
+        truth = "up" if lease["data"]["x"] > 0 else "down"
+        return truth if self.rng.random() < 0.9 else self.rng.choice(["up", "down"])
 
-    async def _change(self, verb: str, leases: Sequence[Any]) -> Event:
-        return await self._line.post(verb, f"{self._root}/leases/{verb}", {"leases": [one["lease"] for one in leases]})
+    async def _lease(self) -> list[dict[str, Any]]:
+        path = f"/v1/projects/{self.project}/leases"
+        status, body = await self.wire.post(path, {"count": self.rng.randint(1, self.most)})
+        if status == 200:
+            leases: list[dict[str, Any]] = body["leases"]
+            return leases
+        self._excuse(status, body, path)
+        return []
 
-    async def _answer(self, leases: Sequence[Any]) -> Event:
-        """Send answers under a key until it is known what became of them, or give up."""
-        body = {"annotations": [{"lease": one["lease"], "label": self._label(one)} for one in leases]}
-        if self._chance("forge"):
-            body["annotations"].append({"lease": str(self._random.randrange(1, 10**6)), "label": CLASSES[0]})
-        key = uuid4().hex
-        told = await self._annotate(body, key)
-        while not told.done and told.status in {None, 503} and not self._chance("give_up"):
-            await asyncio.sleep(PAUSE)
-            told = await self._annotate(body, key)
-        if self._chance("replay"):
-            await self._annotate(body, key)
-        if self._chance("repeat"):
-            await self._annotate(body, uuid4().hex)
-        if self._chance("clash"):
-            other = {"annotations": [{**one, "label": self._random.choice(CLASSES)} for one in body["annotations"]]}
-            await self._annotate({"annotations": [*other["annotations"][::-1], {"lease": "0", "label": "c0"}]}, key)
-        return told
+    async def _give_back(self, leases: list[dict[str, Any]], how: str) -> None:
+        path = f"/v1/projects/{self.project}/leases/{how}"
+        status, body = await self.wire.post(path, {"leases": [one["lease"] for one in leases]})
+        if status != 200:
+            self._excuse(status, body, path)
 
-    async def _annotate(self, body: Any, key: str) -> Event:
-        return await self._line.post("annotate", f"{self._root}/annotations", body, key=key)
+    async def _answer(self, answers: list[dict[str, Any]], items: Mapping[int, int]) -> bool:
+        """Hand in until it is acknowledged: after a fault nobody knows, so the same key is used again."""
+        path, key = f"/v1/projects/{self.project}/annotations", uuid4().hex
+        for attempt in range(60):
+            try:
+                status, body = await self.wire.post(path, {"annotations": answers}, {"Idempotency-Key": key})
+            except FAULTS:
+                self.book.unanswered += 1
+                await asyncio.sleep(min(0.05 * 2**attempt, 0.5))
+                continue
+            if status == 200:
+                self._note(answers, body["outcomes"], items, key)
+                if self.rng.random() > 0.05:
+                    return True
+                continue  # once more with the same key: the reply must be the same
+            self._excuse(status, body, path)
+            await asyncio.sleep(0.2)
+        return False
 
-    def _label(self, lease: Any) -> str:
-        return self._random.choice(CLASSES) if self._chance("wrong") else self._truth(lease["data"])
+    def _note(
+        self, answers: list[dict[str, Any]], outcomes: list[dict[str, Any]], items: Mapping[int, int], key: str
+    ) -> None:
+        told = self.book.told.setdefault(self.project, [])
+        seen: set[int] = set()
+        for given, outcome in zip(answers, outcomes, strict=True):
+            lease = int(given["lease"])
+            told.append(
+                Told(
+                    annotator=self.name,
+                    lease=lease,
+                    item=items.get(lease),
+                    label=given["label"],
+                    outcome=outcome["outcome"],
+                    key=None if lease in seen else key,
+                    at=time.time(),
+                )
+            )
+            seen.add(lease)
 
-    def _chance(self, habit: str) -> bool:
-        return self._random.random() < getattr(self._habits, habit)
+    def _excuse(self, status: int, body: Any, path: str) -> None:
+        if status != 503:
+            self.book.strange.append(f"{path}: {status} {json.dumps(body)[:200]}")

@@ -56,7 +56,11 @@ class Annotator(asyncio.Protocol):
         self.crowd = crowd
         self.heads = {
             path: HEAD.format(path=path, key=key).encode() + b"Content-Length: "
-            for path in (crowd.job.get("lease"), crowd.job.get("annotate"), *(p for p, _ in crowd.job.get("bodies", ())))
+            for path in (
+                crowd.job.get("lease"),
+                crowd.job.get("annotate"),
+                *(p for p, _ in crowd.job.get("bodies", ())),
+            )
             if path
         }
         self.buffer = b""

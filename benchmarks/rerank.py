@@ -1,2 +1,5 @@
 """placeholder"""
-def measure(on, name, *, window): return {}
+
+
+def measure(on, name, *, window):
+    return {}

@@ -40,7 +40,8 @@ HERE = Path(__file__).parent
 CLASSES = ("business", "science", "sports", "world")
 CORES = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
 API_CORES, OTHER_CORES = (CORES[:1], CORES[1:2]) if len(CORES) > 1 else (CORES, CORES)
-if os.environ.get("NOPIN"): API_CORES = CORES
+if os.environ.get("NOPIN"):
+    API_CORES = CORES
 """One core for the API, another for the crowd; Redis and PostgreSQL run wherever there is room."""
 CHUNK = 20_000
 

@@ -10,7 +10,7 @@ from . import process
 
 TICK_SECONDS = 0.3
 THOROUGH_SECONDS = 3.0
-LEAD_SECONDS = 10.0
+LEAD_SECONDS = 2.0
 """How long a leader that dies keeps the lead."""
 
 

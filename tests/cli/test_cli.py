@@ -154,7 +154,7 @@ def test_retrain_promotes_exports_and_rolls_back(
     """A training on labels promotes with exit code 0; models, export and a rollback by hand follow."""
     _answer(cli, tmp_path, label(cli, 16))
     said = cli("retrain", mail, "--wait", "--timeout", 30, "--key", "nightly", "--json")
-    assert (said.code, said.json["model"]["state"]) == (0, "champion"), said
+    assert (said.code, said.json["result"]["state"]) == (0, "champion"), said
     again = cli("retrain", mail, "--wait", "--timeout", 30, "--key", "nightly", "--json")
     assert again.json["job"] == said.json["job"]
     first = said.json["model"]["number"]
@@ -197,6 +197,25 @@ def test_a_key_is_made_once_and_revoked(cli: Command, mail: str, ports: Ports) -
     assert cli("key", "revoke", key).code == 0
     assert cli("key", "revoke", key).code == 2
     assert cli("key", "create", "--subject", "x", "--project", "nowhere").code == 2
+
+
+def test_who_revokes_a_key_of_the_owner_gets_another_at_the_next_start(cli: Command, mail: str, ports: Ports) -> None:
+    """The service starts, the revoked key stays without effect, and the other key is the same as before."""
+    from labelloop.api.keys import digest_key
+    from labelloop.cli.service import _own_keys
+    from labelloop.settings import Settings
+
+    settings = Settings()
+    before = _own_keys(settings)
+    assert _own_keys(settings) == before
+    assert cli("key", "revoke", before.annotator).code == 0
+    after = _own_keys(settings)
+    assert after.admin == before.admin
+    assert ports.keys.find(digest_key(settings.hashing_secret, before.annotator)) is None
+    found = ports.keys.find(digest_key(settings.hashing_secret, after.annotator))
+    assert found is not None
+    assert found.role == "annotator"
+    assert _own_keys(settings) == after
 
 
 def test_doctor_finds_the_store_and_missing_workers(cli: Command, mail: str) -> None:

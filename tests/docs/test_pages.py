@@ -1,89 +1,16 @@
-"""The pages that people follow step by step are followed here: each file written, each block run, on a real service.
-
-A block whose HTML comment says `not run` is left out, and one without a comment or with another is run as it stands.
-"""
+"""The pages that people follow step by step are followed here: each file written, each block run, on a real service."""
 
 import json
-import os
 import re
-import signal
-import socket
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from following import SECONDS, Step, environment, shell, steps, up
 
 from labelloop.client import Client
-
-DOCS = Path(__file__).parents[2] / "docs"
-SECONDS = 60
-STEP = re.compile(r"(?:<!-- (?P<note>[^\n]+?) -->\n)?```(?P<kind>\w+)\n(?P<text>.*?)```|<!-- page: (?P<page>\d+) ", re.S)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Step:
-    """A fenced block of a page, or a thing to do in the browser."""
-
-    note: str
-    kind: str
-    text: str
-
-    @property
-    def file(self) -> str | None:
-        """The file that the block is to be saved as."""
-        return self.note.removeprefix("file: ") if self.note.startswith("file: ") else None
-
-
-def steps(page: str) -> list[Step]:
-    """All steps of a page that are done, in order."""
-    found = []
-    for match in STEP.finditer((DOCS / page).read_text()):
-        if match["page"]:
-            found.append(Step(note="", kind="page", text=match["page"]))
-        elif not (match["note"] or "").startswith("not run"):
-            found.append(Step(note=match["note"] or "", kind=match["kind"], text=match["text"]))
-    return found
-
-
-def environment(folder: Path) -> dict[str, str]:
-    """As in a shell whose virtual environment is active; the port is a free one."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    return {**os.environ, "PATH": path, "LABELLOOP_PORT": str(port), "LABELLOOP_HOME": str(folder / ".labelloop")}
-
-
-def shell(text: str, folder: Path, env: dict[str, str]) -> str:
-    """Run a block as a person would type it; a line that fails fails the test."""
-    done = subprocess.run(
-        ["bash", "-eo", "pipefail", "-c", text], cwd=folder, env=env, capture_output=True, text=True, timeout=SECONDS
-    )
-    assert done.returncode == 0, f"{text}\n{done.stdout}\n{done.stderr}"
-    return done.stdout
-
-
-@contextmanager
-def up(command: str, folder: Path, env: dict[str, str]) -> Iterator[str]:
-    """The service in the background, as in another terminal; gives its address, and ends it as Ctrl-C does."""
-    log = folder / "up.log"
-    with log.open("wb") as out:
-        process = subprocess.Popen(["bash", "-c", f"exec {command.strip()}"], cwd=folder, env=env, stdout=out, stderr=out)
-    try:
-        deadline = time.monotonic() + SECONDS
-        while not (found := re.search(r"labelloop is up at (\S+)", log.read_text())):
-            assert process.poll() is None, log.read_text()
-            assert time.monotonic() < deadline, log.read_text()
-            time.sleep(0.05)
-        yield found[1]
-    finally:
-        process.send_signal(signal.SIGINT)
-        process.wait(SECONDS)
 
 
 def label_on_the_page(url: str, folder: Path, count: int) -> None:
@@ -104,58 +31,66 @@ def label_on_the_page(url: str, folder: Path, count: int) -> None:
             time.sleep(0.1)
 
 
-def test_the_tutorial_leads_to_a_trained_model_and_labels(tmp_path: Path) -> None:
-    """Its files and commands in their order, on a fresh service, end with two models and the labels in a file."""
-    env, url, said = environment(tmp_path), "", ""
-    todo = steps("tutorial/first-project.md")
-    before = [step for step in todo if step.note != "background"]
-    command = next(step.text for step in todo if step.note == "background")
-    start = next(at for at, step in enumerate(todo) if step.note == "background")
+@dataclass(frozen=True, kw_only=True)
+class Story:
+    """The tutorial, followed up to the start of the service, which runs."""
 
-    def follow(some: list[Step]) -> None:
-        nonlocal said
-        for step in some:
-            if step.file:
-                (tmp_path / step.file).write_text(step.text)
-            elif step.kind == "page":
-                label_on_the_page(url, tmp_path, int(step.text))
-            elif step.kind == "sh":
-                said += shell(step.text, tmp_path, env)
+    url: str
+    folder: Path
+    env: dict[str, str]
+    rest: list[Step]
 
-    follow(before[:start])
-    with up(command, tmp_path, env) as url:
-        follow(before[start:])
-    assert "40 received, 40 added, 0 duplicates, 0 invalid" in said
-    assert re.search(r"Model \d+: champion", said), said
-    assert len((tmp_path / "labels.csv").read_text().splitlines()) == 1 + 17
+    def shell(self, text: str) -> str:
+        """Run a block where the reader is."""
+        return shell(text, self.folder, self.env)
 
 
 @pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path, dict[str, str]]]:
-    """A running service with everything: its address, its folder and its environment."""
-    folder = tmp_path_factory.mktemp("service")
-    env = environment(folder)
-    with up("labelloop up", folder, env) as url:
-        yield url, folder, env
+def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
+    """The tutorial's service, on its port and in its folder; other pages use it, too."""
+    folder = tmp_path_factory.mktemp("reviews")
+    env, todo = environment(folder), steps("docs/tutorial/first-project.md")
+    start = next(at for at, step in enumerate(todo) if step.note == "background")
+    said = ""
+    for step in todo[:start]:
+        if step.file:
+            (folder / step.file).write_text(step.text)
+        elif step.kind == "sh":
+            said += shell(step.text, folder, env)
+    assert "40 received, 40 added, 0 duplicates, 0 invalid" in said
+    with up(todo[start].text, folder, env) as url:
+        yield Story(url=url, folder=folder, env=env, rest=todo[start + 1 :])
 
 
-def test_the_python_of_pulling_batches_says_what_the_page_says(
-    service: tuple[str, Path, dict[str, str]], tmp_path: Path
-) -> None:
+def test_the_tutorial_leads_to_a_trained_model_and_labels(story: Story) -> None:
+    """Its files and commands in their order, on a fresh service, end with two models and the labels in a file."""
+    said = ""
+    for step in story.rest:
+        if step.file:
+            (story.folder / step.file).write_text(step.text)
+        elif step.kind == "page":
+            label_on_the_page(story.url, story.folder, int(step.text))
+        elif step.kind == "sh":
+            said += story.shell(step.text)
+    assert "the first healthy model" in said
+    assert re.search(r"Model \d+: champion", said), said
+    assert len((story.folder / "labels.csv").read_text().splitlines()) == 1 + 17
+
+
+def test_the_python_of_pulling_batches_says_what_the_page_says(story: Story, tmp_path: Path) -> None:
     """All blocks as one program, with a key made as the page says, print what stands beside them."""
-    url, folder, env = service
-    key = shell("labelloop key create --subject robot --role engineer", folder, env).strip()
-    todo = steps("how-to/pull-batches-from-python.md")
+    key = story.shell("labelloop key create --subject robot --role engineer").strip()
+    todo = steps("docs/how-to/pull-batches-from-python.md")
     program = "\n".join(step.text for step in todo if step.kind == "python")
     shown = "".join(step.text for step in todo if step.kind == "text")
     (tmp_path / "page.py").write_text(program)
-    said = shell("python page.py", tmp_path, {**env, "LABELLOOP_URL": url, "LABELLOOP_KEY": key})
+    said = shell("python page.py", tmp_path, {**story.env, "LABELLOOP_URL": story.url, "LABELLOOP_KEY": key})
     assert said == shown
 
 
 def test_the_strategy_of_the_page_is_a_plugin_that_can_be_simulated(tmp_path: Path) -> None:
     """The package of the page installs, its strategy is found by its name, replayed, and scores as the page says."""
-    todo = steps("how-to/write-a-strategy.md")
+    todo = steps("docs/how-to/write-a-strategy.md")
     for step in todo:
         if step.file:
             (tmp_path / step.file).parent.mkdir(exist_ok=True)

@@ -309,3 +309,21 @@ def test_a_committee_of_modal_drives_its_own_strategies(ports):
     truth = start(ports, model=model, strategy={"kind": "vote_entropy"})
     work(ports, truth, rounds=2)
     assert "fallback" not in ports.rounds.serving("plane").stats
+
+
+@pytest.mark.parametrize("lanes", [{"informative": 0.7, "minority": 0.2, "audit": 0.1}, {"informative": 1, "audit": 0}])
+def test_the_next_window_comes_before_the_queue_is_empty_for_ever(ports, lanes):
+    """A pool of several windows is served to its last item, also when two lanes wanted the same items."""
+    truth = start(ports, count=150, lanes={**lanes, "window": 20}, retrain={"first": 12, "labels": 10_000})
+    for _ in range(40):
+        label(ports, truth, count=10)
+        tend(ports, "plane")
+        run_jobs(ports)
+        tend(ports, "plane")
+    counts = ports.pool.counts("plane")
+    assert (counts.resolved, counts.conserved) == (150, True)
+    before = len(ports.jobs.recent("plane", JobKind.PLAN, 1000))
+    for _ in range(3):
+        tend(ports, "plane")
+        run_jobs(ports)
+    assert len(ports.jobs.recent("plane", JobKind.PLAN, 1000)) == before

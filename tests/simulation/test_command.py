@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from labelloop.domain.errors import UnknownProject
+from labelloop.domain.errors import InvalidProject
 from labelloop.projects import Project
 from labelloop.settings import Settings
 from labelloop.simulation.command import simulate
@@ -81,5 +81,5 @@ def test_a_project_is_found_by_path_by_name_and_in_the_store(file, make, tmp_pat
 
 def test_an_unknown_project_is_answered_with_the_known_ones(tmp_path):
     """The examples are named."""
-    with pytest.raises(UnknownProject, match="digits"):
+    with pytest.raises(InvalidProject, match="digits"):
         find("digit", Settings(home=tmp_path / "none"))

@@ -93,7 +93,7 @@ def _retrain(up: Up) -> None:
 
 def test_a_service_is_whole_heals_and_ends_without_orphans(up: Up) -> None:
     """Ready with private keys; each killed process comes back; a second start is refused; SIGTERM ends them all."""
-    assert set(up.pids) == {"api", "api-spare", "redis", "sampler", "steward", "trainer"}
+    assert set(up.pids) == {"api", "api-2", "redis", "sampler", "steward", "trainer"}
     keys = up.home / "keys.json"
     assert keys.stat().st_mode & 0o777 == 0o600
     headers = {"Authorization": f"Bearer {json.loads(keys.read_text())['admin']}"}

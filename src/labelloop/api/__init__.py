@@ -1,10 +1,12 @@
 """The HTTP door."""
 
-import socket
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
-from labelloop.api.turn import turn
+from filelock import FileLock
+
 from labelloop.settings import Settings
 
 OPTIONS: Mapping[str, Any] = {
@@ -16,18 +18,27 @@ OPTIONS: Mapping[str, Any] = {
 """How uvicorn runs the application."""
 
 
-def serve(settings: Settings, *, fd: int | None = None) -> None:
+PID_FILE = "api.pid"
+"""In the home folder: which of several API processes serves."""
+
+
+def serve(settings: Settings, *, standby: bool = False) -> None:
     """Run the API and the page in this process until it is told to stop; requests under way are finished first.
 
-    With `fd`, an inherited socket that listens already, it serves there as soon as no other process of this home does.
+    With `standby`, one process of a home serves and the others wait, loaded, until its lock is free: when the one that
+    serves is killed, the next answers at once instead of after a start.
     """
     import uvicorn
 
     from labelloop.api.asgi import create
 
-    app = create(settings)
-    if fd is None:
-        uvicorn.run(app, host=settings.host, port=settings.port, **OPTIONS)
-        return
-    with turn(settings.home):
-        uvicorn.Server(uvicorn.Config(app, **OPTIONS)).run(sockets=[socket.socket(fileno=fd)])
+    with _turn(settings) if standby else nullcontext():
+        uvicorn.run(create(settings), host=settings.host, port=settings.port, **OPTIONS)
+
+
+@contextmanager
+def _turn(settings: Settings) -> Iterator[None]:
+    settings.home.mkdir(parents=True, exist_ok=True)
+    with FileLock(settings.home / "api.lock", poll_interval=0.02):  # the lock of a killed process is free
+        (settings.home / PID_FILE).write_text(str(os.getpid()), "ascii")
+        yield

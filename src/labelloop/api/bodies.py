@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, TypeVar
 
 import orjson
-from fastapi import Header, Path, Request
+from fastapi import Path, Request
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from labelloop.api import problems
@@ -105,17 +105,6 @@ DOCUMENTED: tuple[type[BaseModel], ...] = (
 
 Model = TypeVar("Model", bound=BaseModel)
 
-IdempotencyKey = Annotated[
-    str | None,
-    Header(
-        alias="Idempotency-Key",
-        min_length=1,
-        max_length=200,
-        description="Repeat a call with the same key and body, and it has its effect once.",
-    ),
-]
-
-
 Number = Annotated[int, Path(ge=0, lt=2**53)]
 """The number of an item or a model in an address; no larger than every JSON reader can hold."""
 
@@ -164,6 +153,33 @@ async def read_model(request: Request, model: type[Model], *, default: Any = Non
         return model.model_validate(await read_json(request, default=default))
     except ValidationError as error:
         raise problems.explain(error, "body") from None
+
+
+MAX_KEY = 200
+REPEATABLE: dict[str, Any] = {
+    "parameters": [
+        {
+            "name": "Idempotency-Key",
+            "in": "header",
+            "required": False,
+            "schema": {"type": "string", "minLength": 1, "maxLength": MAX_KEY},
+            "description": "Repeat a call with the same key and body, and it has its effect once.",
+        }
+    ]
+}
+"""What a route tells OpenAPI that reads an Idempotency-Key."""
+
+
+def idempotency_key(request: Request) -> str | None:
+    """The Idempotency-Key of a request, read by hand: FastAPI's own way costs a tenth of a hot call.
+
+    Raises:
+        Invalid: it is empty or too long.
+    """
+    key: str | None = request.headers.get("idempotency-key")
+    if key is not None and not 1 <= len(key) <= MAX_KEY:
+        raise Invalid(f"An Idempotency-Key has 1 to {MAX_KEY} characters.")
+    return key
 
 
 def described(model: type[BaseModel], *, required: bool = True, **others: Any) -> dict[str, Any]:

@@ -38,7 +38,7 @@ _SAFE_API = [*_SAFE, (b"cache-control", b"no-store")]
 STREAM_TYPES = frozenset({"application/x-ndjson", "application/ndjson", "application/jsonl"})
 """Media types of a stream of items: no limit on the body, only on a line."""
 PROBES = frozenset({"health", "ready", "metrics"})
-HOT = frozenset({"lease", "annotate"})
+HOT = frozenset({"lease", "annotate", "renew"})
 """Calls that come by the thousand; those that went well are logged at level debug only, and counted in the metrics."""
 CLIENT_CLOSED = 499
 """Status in logs and metrics of a request whose sender went away; nobody is there to receive it."""

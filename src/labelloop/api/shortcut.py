@@ -6,9 +6,7 @@ by hand. A test holds both ways to the same answers.
 """
 
 from collections.abc import Awaitable, Callable
-from typing import Any
 
-from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -46,26 +44,19 @@ class Shortcut:
         if found is None:
             await self._app(scope, receive, send)
             return
-        project, (operation, requires, function), more = found
+        project, (operation, requires, function) = found
         scope["operation"], scope["path_params"] = operation, {"project": project}
         request = Request(scope, receive, send)
         try:
             who: Identity = await requires(request)
-            response = await function(project, request, who, self._context, **more)
+            response = await function(project, request, who, self._context)
         except LabelloopError as error:
             response = problems.of_request(request, error)
         await response(scope, receive, send)
 
-    def _find(self, scope: Scope) -> tuple[str, tuple[str, Requires, Answering], dict[str, Any]] | None:
+    def _find(self, scope: Scope) -> tuple[str, tuple[str, Requires, Answering]] | None:
         if scope["type"] != "http" or scope["method"] != "POST" or not scope["path"].startswith(PREFIX):
             return None
         project, _, part = scope["path"][len(PREFIX) :].partition("/")
         call = self._calls.get(part)
-        if call is None or not project:
-            return None
-        if part != "annotations":
-            return project, call, {}
-        key = Headers(scope=scope).get("idempotency-key")
-        if key is not None and not 1 <= len(key) <= 200:
-            return None  # FastAPI says what is wrong with it
-        return project, call, {"idempotency_key": key}
+        return (project, call) if call is not None and project else None

@@ -13,6 +13,8 @@ from labelloop.cli.console import AsJson, Exit
 from labelloop.cli.opening import opened, settings
 
 if TYPE_CHECKING:  # opening nothing keeps `--help` fast
+    from labelloop.domain.states import Role
+    from labelloop.ports import Ports
     from labelloop.settings import Settings
     from labelloop.supervisor import Ready
     from labelloop.supervisor.keyring import OwnKeys
@@ -36,15 +38,14 @@ def register(app: typer.Typer) -> None:
 
 def serve(
     *,
-    fd: Annotated[
-        int | None,
-        typer.Option(min=3, help="Number of an inherited socket to serve on, when no other process does."),
-    ] = None,
+    standby: Annotated[
+        bool, typer.Option("--standby", help="Wait, loaded, while another process of this home serves.")
+    ] = False,
 ) -> None:
     """Run the HTTP API and the page alone; `up` runs everything."""
     from labelloop.api import serve as serve_api
 
-    serve_api(settings(), fd=fd)
+    serve_api(settings(), standby=standby)
 
 
 def worker(kind: Annotated[Kind, typer.Argument(help="Which kind.")]) -> None:
@@ -53,12 +54,15 @@ def worker(kind: Annotated[Kind, typer.Argument(help="Which kind.")]) -> None:
     os.execv(sys.executable, [sys.executable, "-m", f"labelloop_workers.{kind}"])  # noqa: S606 - our own program
 
 
-def up(*, sampler: Count = 1, trainer: Count = 1, steward: Count = 1, spare: Count = 1) -> None:
-    """Run everything: Redis (unless LABELLOOP_REDIS_URL), API, page and workers. Ctrl-C stops; twice kills."""
+def up(*, api: Count = 2, sampler: Count = 1, trainer: Count = 1, steward: Count = 1) -> None:
+    """Run everything: Redis (unless LABELLOOP_REDIS_URL), API, page and workers. Ctrl-C stops; twice kills.
+
+    One API process serves; the others stand by and take over at once when it dies.
+    """
     from labelloop.supervisor import Counts, House
 
     chosen = settings()
-    house = House(chosen, Counts(sampler=sampler, trainer=trainer, steward=steward, spare=spare), _prepared)
+    house = House(chosen, Counts(api=api, sampler=sampler, trainer=trainer, steward=steward), _prepared)
     house.run(_announce)
 
 
@@ -116,22 +120,43 @@ def _prepared(chosen: "Settings") -> "OwnKeys":
 
 
 def _own_keys(chosen: "Settings") -> "OwnKeys":
-    """The owner's keys, made on first start. A lost keys.json gets new ones; a lost database gets the same again."""
-    from labelloop.api.keys import digest_key, new_key
+    """The owner's keys, made on first start. A lost keys.json gets new ones; a lost database gets the same again.
+
+    A key that was revoked stays so, and another takes its place.
+    """
+    from labelloop.api.keys import new_key
     from labelloop.domain.states import Role
-    from labelloop.domain.types import Identity, Subject
     from labelloop.supervisor import keyring
 
-    keys = keyring.read(chosen.home)
-    if keys is None:
-        keys = keyring.OwnKeys(admin=new_key(), annotator=new_key())
+    kept = keyring.read(chosen.home)
+    keys = kept or keyring.OwnKeys(admin=new_key(), annotator=new_key())
+    if kept is None:
         keyring.write(chosen.home, keys)
     with opened(chosen) as ports:
-        for key, role in ((keys.admin, Role.ADMIN), (keys.annotator, Role.ANNOTATOR)):
-            digest = digest_key(chosen.hashing_secret, key)
-            if ports.keys.find(digest) is None:
-                ports.keys.create(Identity(subject=Subject(role.value), role=role), digest, ports.clock.now())
-    return keys
+        valid = keyring.OwnKeys(
+            admin=_own_key(ports, chosen.hashing_secret, keys.admin, Role.ADMIN),
+            annotator=_own_key(ports, chosen.hashing_secret, keys.annotator, Role.ANNOTATOR),
+        )
+    if valid != keys:
+        keyring.write(chosen.home, valid)
+    return valid
+
+
+def _own_key(ports: "Ports", secret: bytes, key: str, role: "Role") -> str:
+    """The key if it opens or can be made to, else a new one."""
+    from labelloop.api.keys import digest_key, new_key
+    from labelloop.domain.errors import Conflict
+    from labelloop.domain.types import Identity, Subject
+
+    if ports.keys.find(digest_key(secret, key)) is not None:
+        return key
+    identity = Identity(subject=Subject(role.value), role=role)
+    try:
+        ports.keys.create(identity, digest_key(secret, key), ports.clock.now())
+    except Conflict:  # revoked
+        key = new_key()
+        ports.keys.create(identity, digest_key(secret, key), ports.clock.now())
+    return key
 
 
 def _announce(ready: "Ready") -> None:

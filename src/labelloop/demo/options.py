@@ -6,10 +6,8 @@ from pathlib import Path
 
 from labelloop.demo.oracle import Habits
 from labelloop.domain.errors import InvalidProject
-from labelloop.projects import Project, load
+from labelloop.projects import Project, example
 
-EXAMPLES = (Path("configs/projects"), Path(__file__).parents[3] / "configs" / "projects")
-"""Below the current folder, and beside the sources of a checkout."""
 BUDGET = 400
 LEASE_SECONDS = 8.0
 """Simulated annotators are quick, so what a killed process held comes back soon."""
@@ -45,19 +43,9 @@ def project_of(options: Options) -> Project:
     Raises:
         InvalidProject: no such file, no labeled source, or no test set to measure on.
     """
-    project = load(_path(options.project))
+    project = example(options.project)
     if project.source is None:
         raise InvalidProject(f"{project.name} has no [source]: the demo needs to know the true labels.")
     budget = options.budget or project.stop.budget or BUDGET
     lease = project.lease.model_copy(update={"seconds": min(project.lease.seconds, LEASE_SECONDS)})
     return project.model_copy(update={"lease": lease, "stop": project.stop.model_copy(update={"budget": budget})})
-
-
-def _path(name: str) -> Path:
-    if name.endswith(".toml"):
-        return Path(name)
-    for folder in EXAMPLES:
-        if (folder / f"{name}.toml").is_file():
-            return folder / f"{name}.toml"
-    known = sorted({path.stem for folder in EXAMPLES for path in folder.glob("*.toml")})
-    raise InvalidProject(f"There is no example project {name!r}. Known ones: {', '.join(known) or 'none here'}.")

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -28,8 +29,9 @@ OWN = ("LABELLOOP_DATABASE_URL", "LABELLOOP_REDIS_URL", "LABELLOOP_SECRET", "LAB
 class Service:
     """A running service on a fresh home."""
 
-    def __init__(self, home: Path, port: int) -> None:
+    def __init__(self, home: Path, port: int, *, extra: Mapping[str, str] | None = None) -> None:
         self.home = home.absolute()
+        self._extra = extra or {}
         self._port = port
         self._process: subprocess.Popen[bytes] | None = None
         self.url = ""
@@ -44,7 +46,7 @@ class Service:
         """
         _empty(self.home)
         env = {name: value for name, value in os.environ.items() if name not in OWN}
-        env |= {"LABELLOOP_HOME": str(self.home), "LABELLOOP_PORT": str(self._port)}
+        env |= {"LABELLOOP_HOME": str(self.home), "LABELLOOP_PORT": str(self._port), **self._extra}
         argv = [sys.executable, "-m", "labelloop.cli", "up"]
         with self.log.open("ab") as log:
             self._process = leash.spawn(argv, env, log=log)

@@ -7,7 +7,7 @@ order for ever.
 import numpy as np
 
 from labelloop.domain import policy
-from labelloop.domain.errors import Conflict
+from labelloop.domain.errors import BadArtifact, Conflict
 from labelloop.domain.states import ModelState
 from labelloop.domain.types import Estimate, Model, ModelNumber, Subject
 from labelloop.loop.pool import audit_labels
@@ -60,6 +60,10 @@ def judge(ports: Ports, project: Project, candidate: ModelNumber, champion: Mode
     """The gate: candidate against champion on the same audit items."""
     difference, audit_items = None, 0
     if champion is not None:
+        try:
+            load_model(ports, project, champion)
+        except BadArtifact as error:  # it cannot look at the pool any more, so anything healthy is better
+            return True, f"the champion's file cannot be read: {error.detail}"
         difference, audit_items = _difference(ports, project, candidate, champion)
     rules = project.promote
     return policy.gate(

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+import numpy as np
 from croniter import croniter
 
 from labelloop.domain import policy
@@ -15,6 +16,7 @@ from labelloop.domain.states import JobKind, JobState, Lane
 from labelloop.domain.types import Job, PoolCounts, Round
 from labelloop.loop.lease import to_review
 from labelloop.loop.plan import serve
+from labelloop.loop.pool import look
 from labelloop.loop.resolve import resolve
 from labelloop.ports import Ports
 from labelloop.projects import Project
@@ -136,13 +138,26 @@ def _ask_round(ports: Ports, project: Project, counts: PoolCounts) -> list[str]:
 
 
 def _dry_lane(ports: Ports, project: Project, serving: Round) -> str | None:
-    """A lane that planned a full window and has little of it left."""
+    """Lanes that have little left of what was planned, while items wait that the next window would bring.
+
+    The lanes that a strategy fills are looked at together: an item that both wanted stands in one of them, so neither
+    need have been full. Items that wait for more votes are in no lane and need no plan.
+    """
     planned: Mapping[str, int] = serving.stats.get("lanes", {})
     depth = ports.queue_health.depth(project.name)
-    for lane, size in planned.items():
-        if size >= project.lanes.window and depth.get(Lane(lane), 0) < LOW_WATER * size:
-            return lane
-    return None
+    groups = {lane: "audit" if lane == Lane.AUDIT else "informative" for lane in planned}
+    dry = []
+    for group in dict.fromkeys(groups.values()):
+        lanes = [lane for lane in planned if groups[lane] == group]
+        left = sum(depth.get(Lane(lane), 0) for lane in lanes)
+        if left == 0 or left < LOW_WATER * sum(planned[lane] for lane in lanes):
+            dry.append(group)
+    if not dry:
+        return None
+    view = look(ports, project, items=0)
+    asked = [query.item for query in ports.rounds.queries(project.name, serving.number)]
+    waiting = {"audit": view.reserve, "informative": view.waiting}
+    return next((group for group in dry if not np.isin(waiting[group], asked).all()), None)
 
 
 # --- trainings -------------------------------------------------------------------------------------------------

@@ -33,9 +33,6 @@ def fit_temperature(probabilities: Floats, codes: Ints, *, prior: float = 1.0) -
         >>> fit_temperature(np.array([[0.99, 0.01]] * 100), np.array([0] * 80 + [1] * 20)) > 2
         True
     """
-    # Where it is needed: every process imports this module, and scipy.optimize takes half a second of its start.
-    from scipy.optimize import minimize_scalar
-
     if probabilities.ndim != 2 or len(probabilities) != len(codes):
         raise ValueError(f"probabilities {probabilities.shape} do not fit {len(codes)} codes")
     check_probabilities(probabilities)
@@ -45,6 +42,8 @@ def fit_temperature(probabilities: Floats, codes: Ints, *, prior: float = 1.0) -
     with np.errstate(divide="ignore"):
         rows = np.log(probabilities[known], dtype=np.float64)
     hit = float(rows[np.arange(len(rows)), np.asarray(codes)[known]].sum())
+
+    from scipy.optimize import minimize_scalar  # slow to import, and only a training needs it
 
     def loss(log_b: float) -> float:
         b = np.exp(log_b)

@@ -7,6 +7,7 @@ What a choice *does* is not decided here: see `strategies`, `loop` and the adapt
 
 from labelloop.projects.cycle import Promote, Retrain, Stop
 from labelloop.projects.dispatch import Lanes, LeaseRules, Votes
+from labelloop.projects.examples import example
 from labelloop.projects.features import ColumnFeatures, EmbeddingFeatures, Features, PixelFeatures, TextFeatures
 from labelloop.projects.items import ArraySource, BundledSource, Items, Source, TableSource
 from labelloop.projects.labels import ClassLabels, Labels, LabelStudioLabels
@@ -67,6 +68,7 @@ __all__ = [
     "TorchMlp",
     "TorchOptions",
     "Votes",
+    "example",
     "json_schema",
     "load",
     "parse",

@@ -9,8 +9,8 @@ from labelloop import telemetry
 from labelloop.supervisor import leash
 
 FIRST_PAUSE = 0.1
-LONGEST_PAUSE = 10.0
-SETTLED = 5.0
+LONGEST_PAUSE = 1.0
+SETTLED = 3.0
 """Seconds after which a process counts as healthy, so that its next death is a first one again."""
 
 log = telemetry.logger("labelloop.supervisor")
@@ -18,17 +18,12 @@ log = telemetry.logger("labelloop.supervisor")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Program:
-    """What to run under which name. `patience` is how long it may take to end by itself.
-
-    `fds` are open files that it inherits; `delay` is how long its first start may wait.
-    """
+    """What to run under which name. `patience` is how long it may take to end by itself."""
 
     name: str
     argv: Sequence[str]
     env: Mapping[str, str]
     patience: float = 10.0
-    fds: tuple[int, ...] = ()
-    delay: float = 0.0
 
 
 class Child:
@@ -39,7 +34,7 @@ class Child:
         self.restarts = 0
         self._process: subprocess.Popen[bytes] | None = None
         self._started = 0.0
-        self._start_at = time.monotonic() + program.delay
+        self._start_at = 0.0
         self.pause = FIRST_PAUSE
         """Seconds from the last death to the next start."""
 
@@ -54,7 +49,7 @@ class Child:
         if self._process is None:
             if now < self._start_at:
                 return False
-            self._process = leash.spawn(self.program.argv, self.program.env, fds=self.program.fds)
+            self._process = leash.spawn(self.program.argv, self.program.env)
             self._started = now
             return True
         code = self._process.poll()

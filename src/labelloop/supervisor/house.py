@@ -17,7 +17,6 @@ from labelloop.domain.errors import Conflict
 from labelloop.settings import Settings
 from labelloop.supervisor import keyring, programs
 from labelloop.supervisor.child import Child
-from labelloop.supervisor.door import Door
 from labelloop.supervisor.programs import Counts
 from labelloop.supervisor.server import RedisServer
 
@@ -67,14 +66,16 @@ class House:
         """
         home = self.settings.home
         home.mkdir(parents=True, exist_ok=True)
-        with _alone(home), self._signals(), Door(self.settings.host, self.settings.port) as door:
+        with _alone(home), self._signals():
+            if programs.port_taken(self.settings.host, self.settings.port):
+                raise Conflict(f"Port {self.settings.port} is taken. Set LABELLOOP_PORT, or 0 for any free one.")
             redis = RedisServer(self.settings)
             try:
                 redis.start()
                 settings = self.settings.model_copy(update={"redis_url": redis.url})
                 keys = self._open_keys(settings)
                 env = programs.environment(settings, redis.url)
-                self._children = [Child(program) for program in programs.programs(self._counts, env, door.fd)]
+                self._children = [Child(program) for program in programs.programs(self._counts, env)]
                 self._loop(redis, Ready(url=self.url, home=home, keys=keys), announce)
             finally:
                 self._stop(redis)
@@ -93,7 +94,7 @@ class House:
 
     def _answers(self) -> bool:
         try:
-            return httpx.get(f"{self.url}/readyz", timeout=0.5).status_code == httpx.codes.OK
+            return httpx.get(f"{self.url}/readyz", timeout=1.0).status_code == httpx.codes.OK
         except httpx.HTTPError:
             return False
 

@@ -9,22 +9,17 @@ from dataclasses import dataclass
 from labelloop.settings import Settings
 from labelloop.supervisor.child import Program
 
-SPARE_SECONDS = 3.0
-"""A spare API starts so long after the others, which are needed at once."""
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counts:
-    """How many processes of each kind. One steward leads at a time; more are spares.
+    """How many processes of each kind. One steward leads and one API process serves at a time; more are spares."""
 
-    `spare` are API processes that stand by, all loaded: when the one that serves dies, nobody waits for a start.
-    """
-
+    api: int = 2
     sampler: int = 1
     trainer: int = 1
     steward: int = 1
-    spare: int = 1
 
 
 def environment(settings: Settings, redis_url: str) -> dict[str, str]:
@@ -39,18 +34,16 @@ def environment(settings: Settings, redis_url: str) -> dict[str, str]:
     return os.environ | dict.fromkeys(THREAD_VARIABLES, str(settings.threads)) | fixed
 
 
-def programs(counts: Counts, env: dict[str, str], door: int) -> Iterator[Program]:
-    """In the order they start; they end in the opposite order. `door` is the socket that the API serves on."""
+def programs(counts: Counts, env: dict[str, str]) -> Iterator[Program]:
+    """In the order they start; they end in the opposite order."""
     module = (sys.executable, "-m")
     for kind, count in (("steward", counts.steward), ("sampler", counts.sampler), ("trainer", counts.trainer)):
         for place in range(1, count + 1):
             name = kind if count == 1 else f"{kind}-{place}"
             yield Program(name=name, argv=(*module, f"labelloop_workers.{kind}"), env=env)
-    serve = (*module, "labelloop.cli", "serve", "--fd", str(door))
-    yield Program(name="api", argv=serve, env=env, fds=(door,))
-    for place in range(1, counts.spare + 1):
-        name = "api-spare" if counts.spare == 1 else f"api-spare-{place}"
-        yield Program(name=name, argv=serve, env=env, fds=(door,), delay=SPARE_SECONDS)
+    for place in range(1, counts.api + 1):
+        name = "api" if place == 1 else f"api-{place}"
+        yield Program(name=name, argv=(*module, "labelloop.cli", "serve", "--standby"), env=env)
 
 
 def free_port(host: str) -> int:
@@ -58,3 +51,14 @@ def free_port(host: str) -> int:
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.bind((host, 0))
         return int(probe.getsockname()[1])
+
+
+def port_taken(host: str, port: int) -> bool:
+    """Whether somebody listens there already."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return True
+    return False

@@ -157,9 +157,8 @@ class SqlLedger:
         with self._database.read() as connection:
             if connection.execute(select(tables.reply.c.key).where(old).limit(1)).first() is None:
                 return 0  # nearly always: no writer has to wait for us
-        return self._database.group(
-            project, lambda writing: int(writing.execute(delete(tables.reply).where(old)).rowcount)
-        )
+        with self._database.write([project]) as connection:
+            return int(connection.execute(delete(tables.reply).where(old)).rowcount)
 
     def history(self, name: str, item: ItemNumber) -> Mapping[str, Json]:
         project = self._database.id_of(name)

@@ -1,6 +1,6 @@
 """What engineers and schedulers call: rounds, trainings, jobs, models, the learning curve."""
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
 from starlette.responses import Response
 
@@ -9,22 +9,23 @@ from labelloop.api.access import Engineer, Reviewer, cover
 from labelloop.api.context import Use
 from labelloop.domain.types import JobId, ModelNumber
 from labelloop.loop import promote as loop_promote
-from labelloop.loop import report, request
+from labelloop.loop import report
+from labelloop.loop.request import request_round, request_training
 
 router = APIRouter(prefix="/v1", tags=["training"])
 
 
-@router.post("/projects/{project}/rounds", operation_id="plan", status_code=202)
-async def plan(project: str, _: Engineer, use: Use, idempotency_key: bodies.IdempotencyKey = None) -> Response:
+@router.post("/projects/{project}/rounds", operation_id="plan", status_code=202, openapi_extra=bodies.REPEATABLE)
+async def plan(project: str, request: Request, _: Engineer, use: Use) -> Response:
     """Ask for a new ranking."""
-    job = await run_in_threadpool(request.request_round, use.ports, project, key=idempotency_key)
+    job = await run_in_threadpool(request_round, use.ports, project, key=bodies.idempotency_key(request))
     return _accepted(job.id)
 
 
-@router.post("/projects/{project}/trainings", operation_id="train", status_code=202)
-async def train(project: str, _: Engineer, use: Use, idempotency_key: bodies.IdempotencyKey = None) -> Response:
+@router.post("/projects/{project}/trainings", operation_id="train", status_code=202, openapi_extra=bodies.REPEATABLE)
+async def train(project: str, request: Request, _: Engineer, use: Use) -> Response:
     """Ask for a retrain cycle: train, measure, gate, re-rank."""
-    job = await run_in_threadpool(request.request_training, use.ports, project, key=idempotency_key)
+    job = await run_in_threadpool(request_training, use.ports, project, key=bodies.idempotency_key(request))
     return _accepted(job.id)
 
 

@@ -65,16 +65,18 @@ async def skip(project: str, request: Request, who: Annotator, use: Use) -> Resp
     return await _change(request, project, who, use, loop_lease.skip)
 
 
-@router.post("/annotations", operation_id="annotate", openapi_extra=bodies.described(bodies.AnnotationList))
-async def annotate(
-    project: str, request: Request, who: Annotator, use: Use, idempotency_key: bodies.IdempotencyKey = None
-) -> Response:
+@router.post(
+    "/annotations",
+    operation_id="annotate",
+    openapi_extra=bodies.described(bodies.AnnotationList) | bodies.REPEATABLE,
+)
+async def annotate(project: str, request: Request, who: Annotator, use: Use) -> Response:
     """Take answers in; durable when this returns. One outcome each, in order."""
     body = await bodies.read_object(request, known=frozenset({"annotations"}))
     given = body.get("annotations")
     if not isinstance(given, list):
         raise Invalid("The body must be an object with a list `annotations`.")
-    sheet = Sheet(who=who, answers=given, key=idempotency_key)
+    sheet = Sheet(who=who, answers=given, key=bodies.idempotency_key(request))
     outcomes, replayed = await use.annotating.ask(project, sheet, items=len(given))
     if not replayed:
         for outcome, count in Counter(one.outcome for one in outcomes).items():

@@ -7,11 +7,8 @@ A new step: change `tables`, write `versions/vNNNN_subject.py` with the number o
 import time
 from pathlib import Path
 
-from alembic import command
-from alembic.config import Config
-from alembic.util import CommandError
 from sqlalchemy import Connection, Engine, text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from labelloop.domain.errors import Invalid, Unavailable
 
@@ -28,6 +25,11 @@ def upgrade(engine: Engine) -> None:
         Invalid: the database was written by a newer version of labelloop.
         Unavailable: it does not answer.
     """
+    if _is_current(engine):
+        return
+    # Loaded only where there is something to do: every training is a process of its own, and alembic is slow to import.
+    from alembic.util import CommandError
+
     try:
         if engine.dialect.name == "sqlite":
             _use_wal(engine)
@@ -44,7 +46,21 @@ def upgrade(engine: Engine) -> None:
         raise Unavailable(f"The database cannot be opened: {error.orig}.") from error
 
 
+def _is_current(engine: Engine) -> bool:
+    """Whether the newest step was taken: one read, without a lock."""
+    newest = max(path.stem for path in (Path(__file__).parent / "versions").glob("v*.py"))
+    try:
+        with engine.connect() as connection:
+            taken = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalars().all()
+    except DBAPIError:  # no such table yet, or no answer: the full way says which
+        return False
+    return [f"v{number}" for number in taken] == [newest.split("_")[0]]
+
+
 def _run(connection: Connection) -> None:
+    from alembic import command
+    from alembic.config import Config
+
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": _LOCK})
     config = Config(attributes={"connection": connection})
