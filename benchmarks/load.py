@@ -4,12 +4,14 @@ is what is measured. Reads what to do as JSON from standard input, says what it 
     {"port": …, "keys": […], "seconds": …, "batch": 10, "lease": "/v1/…/leases", "annotate": "/v1/…/annotations",
      "classes": […], "cores": [1]}
 
-With `cores` it keeps to them. Without `lease` it posts `bodies` in turn to their paths and ignores the answers.
+With `cores` it keeps to them. With `pace` each annotator begins a cycle every so many seconds instead of at once. With
+`bodies` it posts those in turn to their paths and ignores the answers.
 """
 
 import asyncio
 import json
 import os
+import random
 import sys
 import time
 from itertools import count
@@ -67,11 +69,14 @@ class Annotator(asyncio.Protocol):
         self.turn = count()
         self.what = "lease"
         self.asked = 0.0
+        self.began = 0.0
+        self.chance = random.Random(key)
         self.gone = False
 
     def connection_made(self, transport: Any) -> None:
+        """Begin."""
         self.transport = transport
-        self.next([])
+        self.rest()
 
     def next(self, leases: list[dict[str, Any]]) -> None:
         """The next call: answer what was leased, or ask for more."""
@@ -95,10 +100,12 @@ class Annotator(asyncio.Protocol):
             self.post(crowd.job["lease"], b'{"count":%d}' % crowd.batch)
 
     def post(self, path: str, body: bytes) -> None:
+        """Send one request."""
         self.asked = time.perf_counter()
         self.transport.write(self.heads[path] + b"%d\r\n\r\n" % len(body) + body)
 
     def data_received(self, data: bytes) -> None:
+        """Put an answer together from what arrives."""
         self.buffer += data
         end = self.buffer.find(END)
         if end < 0:
@@ -116,6 +123,7 @@ class Annotator(asyncio.Protocol):
         self.answered(body)
 
     def answered(self, body: bytes) -> None:
+        """Note what an answer says, and go on."""
         crowd = self.crowd
         if "bodies" in crowd.job:
             self.next([])
@@ -132,12 +140,24 @@ class Annotator(asyncio.Protocol):
                 crowd.outcomes[one["outcome"]] = crowd.outcomes.get(one["outcome"], 0) + 1
                 if one["outcome"] == "accepted":
                     crowd.acknowledged.append(one["item"])
+            self.rest()
+
+    def rest(self) -> None:
+        """Begin the next cycle: at once, or when the pace says so."""
+        pace = self.crowd.job.get("pace", 0.0)
+        if not pace:
             self.next([])
+            return
+        now = time.perf_counter()
+        self.began = (self.began or now) + pace * self.chance.uniform(0.5, 1.5)
+        asyncio.get_running_loop().call_later(max(0.0, self.began - now), self.next, [])
 
     def connection_lost(self, exc: Exception | None) -> None:
+        """The server hung up."""
         self.go(f"the connection was lost ({exc})")
 
     def go(self, error: str) -> None:
+        """Leave, once."""
         if not self.gone:
             self.gone = True
             self.crowd.leave(error)

@@ -1,4 +1,4 @@
-"""What the benchmarks of dispatch stand on: databases with a large pool, API processes on cores of their own, the crowd.
+"""What the benchmarks of dispatch stand on: databases with a large pool, API processes, and the crowd.
 
 The pool is written straight into the tables (taking a million items in over HTTP is another benchmark); a SQLite file
 with it is kept in the temporary folder and copied for each run.
@@ -39,10 +39,8 @@ from labelloop.settings import Settings
 HERE = Path(__file__).parent
 CLASSES = ("business", "science", "sports", "world")
 CORES = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
-API_CORES, OTHER_CORES = (CORES[:1], CORES[1:2]) if len(CORES) > 1 else (CORES, CORES)
-if os.environ.get("NOPIN"):
-    API_CORES = CORES
-"""One core for the API, another for the crowd; Redis and PostgreSQL run wherever there is room."""
+CROWD_CORES = CORES[-1:]
+"""The crowd keeps to one core; the servers run wherever there is room, as on a machine of their users."""
 CHUNK = 20_000
 
 empty = FastAPI()
@@ -127,7 +125,7 @@ def _schema() -> str:
 
 
 @contextmanager
-def postgresql(home: Path, pools: Mapping[str, int], *, window: int) -> Iterator[str]:
+def postgresql(_: Path, pools: Mapping[str, int], *, window: int) -> Iterator[str]:
     """The URL of a PostgreSQL database with these projects, on a new server with its default settings."""
     sys.path.insert(0, str(HERE.parent / "tests"))
     import postgres
@@ -241,11 +239,7 @@ def _server(command: Sequence[str], environment: Mapping[str, str]) -> Iterator[
     process = subprocess.Popen(command, env={**os.environ, **environment, "LABELLOOP_PORT": str(port)})
     try:
         asyncio.run(_wait(port, process))
-        seen = psutil.Process(process.pid)
-        if API_CORES:
-            for thread in seen.threads():
-                os.sched_setaffinity(thread.id, API_CORES)
-        yield port, seen
+        yield port, psutil.Process(process.pid)
     finally:
         process.terminate()
         process.wait(20)
@@ -266,7 +260,7 @@ async def _wait(port: int, process: "subprocess.Popen[bytes]") -> None:
 
 def crowd(job: Mapping[str, Any]) -> dict[str, Any]:
     """What a crowd in a process of its own saw."""
-    asked = {**job, "cores": OTHER_CORES, "classes": CLASSES}
+    asked = {**job, "cores": CROWD_CORES, "classes": CLASSES}
     ran = subprocess.run(
         [sys.executable, str(HERE / "load.py")], input=orjson.dumps(asked), capture_output=True, check=False
     )

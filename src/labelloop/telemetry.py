@@ -75,6 +75,7 @@ class Metrics:
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
     counters: dict[str, Counter] = field(default_factory=dict)
     latency: dict[str, Histogram] = field(default_factory=dict)
+    _series: dict[tuple[str, ...], Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Register what is counted as it happens."""
@@ -86,11 +87,18 @@ class Metrics:
     def count(self, name: str, *labels: str, by: int = 1) -> None:
         """Add to a counter; nothing appears for a count of zero."""
         if by:
-            self.counters[name].labels(*labels).inc(by)
+            self._of(self.counters[name], name, labels).inc(by)
 
     def observe(self, operation: str, seconds: float) -> None:
         """Note how long one request took."""
-        self.latency[LATENCY[0]].labels(operation).observe(seconds)
+        self._of(self.latency[LATENCY[0]], LATENCY[0], (operation,)).observe(seconds)
+
+    def _of(self, metric: Any, name: str, labels: tuple[str, ...]) -> Any:
+        """The series with these labels, remembered: to look it up costs as much as to answer a small request."""
+        known = self._series.get((name, *labels))
+        if known is None:
+            known = self._series[name, *labels] = metric.labels(*labels)
+        return known
 
     def measure_with(self, sampler: Sampler) -> None:
         """Ask `sampler` for the gauges at every scrape."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -63,6 +64,7 @@ def _outcome(one: LeaseOutcome) -> dict[str, Any]:
     return members
 
 
+@lru_cache(maxsize=256)  # all leases of a group end at the same instant
 def _instant(when: datetime) -> str:
     return when.isoformat()
 

@@ -1,6 +1,7 @@
 """What a web server loads: `uvicorn labelloop.api.asgi:create --factory` serves the wiring of the environment."""
 
 import gc
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -10,6 +11,10 @@ from fastapi.concurrency import run_in_threadpool
 from labelloop import telemetry, wiring
 from labelloop.api.app import create_app
 from labelloop.settings import Settings
+
+SWITCH_SECONDS = 0.0005
+"""How long a thread may keep the interpreter from another that waits for it. A group of calls comes back to it after
+each statement and each answer of Redis, and would wait for the default of 5 ms each time."""
 
 
 def create(settings: Settings | None = None) -> FastAPI:
@@ -25,6 +30,7 @@ def create(settings: Settings | None = None) -> FastAPI:
         # stop every request for a tenth of a second, some seconds apart.
         gc.collect()
         gc.freeze()
+        sys.setswitchinterval(SWITCH_SECONDS)
         yield
         await run_in_threadpool(wiring.close, ports)
 

@@ -7,7 +7,7 @@ feature shards and the byte state in Redis, so nothing needs a lookup table.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, NewType
+from typing import Any, NamedTuple, NewType
 
 from labelloop.domain.states import (
     ItemState,
@@ -112,8 +112,7 @@ class PoolCounts:
 # --- dispatch ----------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Query:
+class Query(NamedTuple):
     """A request for `needed` votes on one item in one round, with why it is asked.
 
     `rank` is its planned place in its lane, from 0; `probability` the probability with which it was selected

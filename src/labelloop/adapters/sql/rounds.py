@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, bindparam, delete, func, insert, select, text, update
+from sqlalchemy import Connection, Row, and_, bindparam, func, insert, select, text, update
 
 from labelloop.adapters.sql import tables
-from labelloop.adapters.sql.database import Database
+from labelloop.adapters.sql.database import Database, chunks
+from labelloop.adapters.sql.driver import Driver, inserting, statement
 from labelloop.domain.errors import Invalid
 from labelloop.domain.states import ItemState, Lane
 from labelloop.domain.types import ItemNumber, Json, ModelNumber, Query, RankGap, Round, RoundNumber
@@ -15,8 +16,20 @@ from labelloop.domain.types import ItemNumber, Json, ModelNumber, Query, RankGap
 KEPT = 5
 """Rounds whose queries are kept, the serving one included."""
 
+PIECE = 2_000
+"""Queries written or thrown away at once: some milliseconds, for which annotators wait."""
+DRAFT = -1
+"""Number of queries of a round that is being written."""
+
+_LANES = {lane.value: lane for lane in Lane}
 _items, _projects, _queries, _rounds = tables.item, tables.project, tables.query, tables.round_
 _leases = tables.assignment
+_WHY = (_queries.c.item, _queries.c.lane, _queries.c.rank, _queries.c.score, _queries.c.probability)
+_QUERY = inserting("query", "project", "round", "item", "lane", "rank", "score", "probability", "needed")
+_FORGET = statement(
+    "DELETE FROM query WHERE project = ? AND round = ?"
+    " AND item IN (SELECT item FROM query WHERE project = ? AND round = ? LIMIT ?)"
+)
 
 
 class SqlRounds:
@@ -37,6 +50,10 @@ class SqlRounds:
         stats: Mapping[str, Json],
         now: datetime,
     ) -> Round | None:
+        """Written in pieces, because annotators' writes wait meanwhile, and published by the last one.
+
+        Whoever dies on the way leaves a draft that nobody reads; its queries go when they are as old as others.
+        """
         project = self._database.id_of(name)
         if len({query.item for query in queries}) != len(queries):
             raise Invalid("A round asks for each item once; give an item to one lane only.", project=name)
@@ -54,8 +71,26 @@ class SqlRounds:
                 queries=len(queries),
                 stats=stats,
             )
-            _write(connection, project, planned, queries)
+            connection.execute(_draft(project, planned))
+        for part in chunks(queries, PIECE):
+            rows = [(project, planned.number, *_row(query)) for query in part]
+            with self._database.write() as connection:
+                Driver(connection).many(_QUERY, rows)
+        with self._database.write([project]) as connection:
+            facts = connection.execute(_facts(project)).one()
+            if facts.champion != model or facts.serving > planned.number:
+                return None
+            _publish(connection, project, planned)
+        self._forget(project, planned.number - KEPT)
         return planned
+
+    def _forget(self, project: int, last: int) -> None:
+        """Throw away the queries of rounds up to `last`, in pieces."""
+        for number in range(max(1, last - KEPT), last + 1):
+            gone = PIECE
+            while gone >= PIECE:
+                with self._database.write() as connection:
+                    gone = Driver(connection).run(_FORGET, project, number, project, number, PIECE)
 
     def serving(self, name: str) -> Round | None:
         project = self._database.id_of(name)
@@ -69,30 +104,20 @@ class SqlRounds:
     def queries(self, name: str, number: RoundNumber) -> list[Query]:
         project = self._database.id_of(name)
         asked = (
-            select(_queries, _items.c.needed.label("needed_now"), _items.c.priority)
+            select(*_WHY, _items.c.needed, _items.c.priority)
             .select_from(_queries.join(_items, and_(_items.c.project == project, _items.c.number == _queries.c.item)))
             .where(_queries.c.project == project, _queries.c.round == number, _items.c.state == ItemState.POOLED)
             .order_by(_queries.c.lane, _queries.c.rank)
         )
         with self._database.read() as connection:
             rows = connection.execute(asked).all()
-        return [
-            Query(
-                item=ItemNumber(row.item),
-                lane=Lane(row.lane),
-                rank=row.rank,
-                score=row.score,
-                probability=row.probability,
-                needed=row.needed_now,
-                priority=row.priority,
-            )
-            for row in rows
-        ]
+        return [Query(ItemNumber(item), _LANES[lane], *why) for item, lane, *why in rows]
 
     def recent(self, name: str, limit: int) -> list[Round]:
         """Newest first."""
         project = self._database.id_of(name)
-        asked = select(_rounds).where(_rounds.c.project == project).order_by(_rounds.c.number.desc()).limit(limit)
+        published = and_(_rounds.c.project == project, _rounds.c.queries != DRAFT)
+        asked = select(_rounds).where(published).order_by(_rounds.c.number.desc()).limit(limit)
         with self._database.read() as connection:
             return [_round(row) for row in connection.execute(asked)]
 
@@ -115,34 +140,26 @@ def _gaps(project: int) -> Any:
 
 def _facts(project: int) -> Any:
     last = select(func.coalesce(func.max(_rounds.c.number), 0)).where(_rounds.c.project == project)
-    return select(_projects.c.champion, last.scalar_subquery().label("last")).where(_projects.c.id == project)
+    serving = func.coalesce(_projects.c.round, 0).label("serving")
+    return select(_projects.c.champion, serving, last.scalar_subquery().label("last")).where(_projects.c.id == project)
 
 
-def _write(connection: Connection, project: int, planned: Round, queries: Sequence[Query]) -> None:
-    row = {name: getattr(planned, name) for name in ("number", "strategy", "seed", "model", "pool_version", "queries")}
-    connection.execute(
-        insert(_rounds).values(**row, project=project, stats=dict(planned.stats), created_at=planned.created_at)
-    )
-    if queries:
-        connection.execute(insert(_queries), [_row(project, planned.number, query) for query in queries])
+def _draft(project: int, planned: Round) -> Any:
+    row = {name: getattr(planned, name) for name in ("number", "strategy", "seed", "model", "pool_version")}
+    kept = {"project": project, "stats": dict(planned.stats), "created_at": planned.created_at}
+    return insert(_rounds).values(**row, **kept, queries=DRAFT)
+
+
+def _publish(connection: Connection, project: int, planned: Round) -> None:
+    if planned.queries:
         _raise_needed(connection, project, planned.number)
-    own = _projects.c.id == project
-    connection.execute(update(_projects).where(own).values(round=planned.number))
-    old = and_(_queries.c.project == project, _queries.c.round <= planned.number - KEPT)
-    connection.execute(delete(_queries).where(old))
+    this = and_(_rounds.c.project == project, _rounds.c.number == planned.number)
+    connection.execute(update(_rounds).where(this).values(queries=planned.queries))
+    connection.execute(update(_projects).where(_projects.c.id == project).values(round=planned.number))
 
 
-def _row(project: int, number: int, query: Query) -> dict[str, Any]:
-    return {
-        "project": project,
-        "round": number,
-        "item": query.item,
-        "lane": query.lane,
-        "rank": query.rank,
-        "score": query.score,
-        "probability": query.probability,
-        "needed": query.needed,
-    }
+def _row(query: Query) -> tuple[Any, ...]:
+    return (query.item, query.lane.value, query.rank, query.score, query.probability, query.needed)
 
 
 def _raise_needed(connection: Connection, project: int, number: int) -> None:
