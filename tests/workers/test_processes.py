@@ -131,3 +131,13 @@ def test_a_killed_supervisor_takes_everything_with_it(up: Up) -> None:
     finally:
         again.send_signal(signal.SIGINT)
         assert again.wait(timeout=PATIENCE) == 0
+
+
+def test_nobody_is_refused_while_one_api_process_takes_over_from_another(up: Up) -> None:
+    """Calls made right after kill -9 of the API wait for the process that stood by, and are answered by it."""
+    serving = up.home / "api.pid"
+    before = serving.read_text("ascii")
+    os.kill(int(before), signal.SIGKILL)
+    for _ in range(5):
+        assert httpx.get(f"{up.state['url']}/readyz", timeout=PATIENCE).status_code == 200
+    assert serving.read_text("ascii") != before

@@ -1,8 +1,9 @@
 """The HTTP door."""
 
 import os
+import socket
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from typing import Any
 
 from filelock import FileLock
@@ -20,20 +21,26 @@ OPTIONS: Mapping[str, Any] = {
 
 PID_FILE = "api.pid"
 """In the home folder: which of several API processes serves."""
+STARTUP_FAILED = 3
+"""Exit code when the server could not begin; its log says why."""
 
 
-def serve(settings: Settings, *, standby: bool = False) -> None:
+def serve(settings: Settings, *, standby: bool = False, fd: int | None = None) -> None:
     """Run the API and the page in this process until it is told to stop; requests under way are finished first.
 
     With `standby`, one process of a home serves and the others wait, loaded, until its lock is free: when the one that
-    serves is killed, the next answers at once instead of after a start.
+    serves is killed, the next answers at once instead of after a start. With `fd`, an inherited socket that listens
+    already, callers wait meanwhile instead of being refused.
     """
     import uvicorn
 
     from labelloop.api.asgi import create
 
-    with _turn(settings) if standby else nullcontext():
-        uvicorn.run(create(settings), host=settings.host, port=settings.port, **OPTIONS)
+    server = uvicorn.Server(uvicorn.Config(create(settings), host=settings.host, port=settings.port, **OPTIONS))
+    with _turn(settings) if standby else nullcontext(), suppress(KeyboardInterrupt):
+        server.run(sockets=None if fd is None else [socket.socket(fileno=fd)])
+    if not server.started:
+        raise SystemExit(STARTUP_FAILED)
 
 
 @contextmanager

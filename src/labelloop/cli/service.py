@@ -41,11 +41,14 @@ def serve(
     standby: Annotated[
         bool, typer.Option("--standby", help="Wait, loaded, while another process of this home serves.")
     ] = False,
+    fd: Annotated[
+        int | None, typer.Option(min=3, help="Number of an inherited socket to serve on, instead of host and port.")
+    ] = None,
 ) -> None:
     """Run the HTTP API and the page alone; `up` runs everything."""
     from labelloop.api import serve as serve_api
 
-    serve_api(settings(), standby=standby)
+    serve_api(settings(), standby=standby, fd=fd)
 
 
 def worker(kind: Annotated[Kind, typer.Argument(help="Which kind.")]) -> None:

@@ -18,11 +18,12 @@ log = telemetry.logger("labelloop.supervisor")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Program:
-    """What to run under which name. `patience` is how long it may take to end by itself."""
+    """What to run under which name, with which open files; `patience` is how long it may take to end by itself."""
 
     name: str
     argv: Sequence[str]
     env: Mapping[str, str]
+    fds: tuple[int, ...] = ()
     patience: float = 10.0
 
 
@@ -49,7 +50,7 @@ class Child:
         if self._process is None:
             if now < self._start_at:
                 return False
-            self._process = leash.spawn(self.program.argv, self.program.env)
+            self._process = leash.spawn(self.program.argv, self.program.env, fds=self.program.fds)
             self._started = now
             return True
         code = self._process.poll()

@@ -17,6 +17,7 @@ from labelloop.domain.errors import Conflict
 from labelloop.settings import Settings
 from labelloop.supervisor import keyring, programs
 from labelloop.supervisor.child import Child
+from labelloop.supervisor.door import Door
 from labelloop.supervisor.programs import Counts
 from labelloop.supervisor.server import RedisServer
 
@@ -66,16 +67,14 @@ class House:
         """
         home = self.settings.home
         home.mkdir(parents=True, exist_ok=True)
-        with _alone(home), self._signals():
-            if programs.port_taken(self.settings.host, self.settings.port):
-                raise Conflict(f"Port {self.settings.port} is taken. Set LABELLOOP_PORT, or 0 for any free one.")
+        with _alone(home), self._signals(), Door(self.settings.host, self.settings.port) as door:
             redis = RedisServer(self.settings)
             try:
                 redis.start()
                 settings = self.settings.model_copy(update={"redis_url": redis.url})
                 keys = self._open_keys(settings)
                 env = programs.environment(settings, redis.url)
-                self._children = [Child(program) for program in programs.programs(self._counts, env)]
+                self._children = [Child(program) for program in programs.programs(self._counts, env, door.fd)]
                 self._loop(redis, Ready(url=self.url, home=home, keys=keys), announce)
             finally:
                 self._stop(redis)

@@ -22,15 +22,23 @@ os.execv(sys.argv[2], sys.argv[2:])
 """
 
 
-def spawn(argv: Sequence[str], env: Mapping[str, str], *, log: IO[bytes] | None = None) -> subprocess.Popen[bytes]:
+def spawn(
+    argv: Sequence[str], env: Mapping[str, str], *, log: IO[bytes] | None = None, fds: Sequence[int] = ()
+) -> subprocess.Popen[bytes]:
     """Start `argv` (its first part a path) in its own session; the kernel kills it when the calling *thread* ends.
 
     So call it from the main thread only. Its own session, so that Ctrl-C reaches the supervisor alone and everything
-    is stopped in order. Its output goes to `log`, or where ours goes.
+    is stopped in order. Its output goes to `log`, or where ours goes; it inherits `fds` under the same numbers.
     """
     launcher = [sys.executable, "-I", "-S", "-c", LAUNCH, str(os.getpid())]
     return subprocess.Popen(  # noqa: S603 - our own programs
-        [*launcher, *argv], env=dict(env), stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+        [*launcher, *argv],
+        env=dict(env),
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=log,
+        start_new_session=True,
+        pass_fds=tuple(fds),
     )
 
 

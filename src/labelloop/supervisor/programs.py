@@ -34,8 +34,8 @@ def environment(settings: Settings, redis_url: str) -> dict[str, str]:
     return os.environ | dict.fromkeys(THREAD_VARIABLES, str(settings.threads)) | fixed
 
 
-def programs(counts: Counts, env: dict[str, str]) -> Iterator[Program]:
-    """In the order they start; they end in the opposite order."""
+def programs(counts: Counts, env: dict[str, str], door: int) -> Iterator[Program]:
+    """In the order they start; they end in the opposite order. `door` is the socket that the API serves on."""
     module = (sys.executable, "-m")
     for kind, count in (("steward", counts.steward), ("sampler", counts.sampler), ("trainer", counts.trainer)):
         for place in range(1, count + 1):
@@ -43,7 +43,8 @@ def programs(counts: Counts, env: dict[str, str]) -> Iterator[Program]:
             yield Program(name=name, argv=(*module, f"labelloop_workers.{kind}"), env=env)
     for place in range(1, counts.api + 1):
         name = "api" if place == 1 else f"api-{place}"
-        yield Program(name=name, argv=(*module, "labelloop.cli", "serve", "--standby"), env=env)
+        serve = (*module, "labelloop.cli", "serve", "--standby", "--fd", str(door))
+        yield Program(name=name, argv=serve, env=env, fds=(door,))
 
 
 def free_port(host: str) -> int:
@@ -51,14 +52,3 @@ def free_port(host: str) -> int:
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.bind((host, 0))
         return int(probe.getsockname()[1])
-
-
-def port_taken(host: str, port: int) -> bool:
-    """Whether somebody listens there already."""
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError:
-            return True
-    return False
