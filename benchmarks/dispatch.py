@@ -3,10 +3,10 @@
     python benchmarks/dispatch.py [--items N] [--seconds S] [--databases sqlite postgresql] [--skip-rerank]
 
 A pool of a million items, a window of it in the queue. Annotators lease 10 and submit 10 without a pause, then one at a
-time; every answer is committed before it is acknowledged (SQLite: WAL with synchronous=FULL; PostgreSQL: as it comes).
-The crowd runs in a process and on a core of its own. Two references in the same run: an empty FastAPI POST with the
-same bodies from the same crowd, and Redis' ZPOPMIN. At the end the store is compared with what was acknowledged.
-Latencies are the crowd's and include its own queueing.
+time, then at a pace of 2,500 answers a second; every answer is committed before it is acknowledged (SQLite: WAL with
+synchronous=FULL; PostgreSQL: as it comes). References in the same run: an empty FastAPI POST with the same bodies from
+the same crowd, Redis' ZPOPMIN, and SQLite writing the same rows with nothing around it. At the end the store is
+compared with what was acknowledged. Latencies are the crowd's and include its own queueing.
 """
 
 import argparse
@@ -14,22 +14,54 @@ import json
 import socket
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
-import rerank
+import dispatch_rerank as rerank
+import dispatch_stage as stage
 import report
-import stage
-from stage import Stage
+from dispatch_stage import Stage
 
 MILLION, HUNDRED = "million", "hundred"
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """So many annotators on a project, by batches, before so many API processes; `pace` is seconds between batches."""
+
+    project: str
+    annotators: int
+    batch: int
+    apis: int = 1
+    pace: float = 0.0
+
+
 RUNS = (
-    # project, annotators, batch, API processes
-    (MILLION, 32, 10, 1),
-    (MILLION, 100, 10, 1),
-    (HUNDRED, 8, 1, 1),
-    (HUNDRED, 32, 1, 1),
-    (MILLION, 32, 10, 2),
+    Run(MILLION, 32, 10),
+    Run(MILLION, 100, 10),
+    Run(MILLION, 32, 10, pace=0.128),
+    Run(HUNDRED, 8, 1),
+    Run(HUNDRED, 32, 1),
+    Run(MILLION, 32, 10, apis=2),
 )
+SHORT = {
+    "server": "server",
+    "annotators": "people",
+    "batch": "batch",
+    "items_s": "items/s",
+    "cycles_s": "cycles/s",
+    "cpu_ms_per_cycle": "CPU ms a cycle",
+    "cpu_s_per_1000": "CPU s per 1,000",
+    "lease_p50_ms": "claim p50 ms",
+    "lease_p95_ms": "p95",
+    "lease_p99_ms": "p99",
+    "submit_p50_ms": "submit p50 ms",
+    "submit_p99_ms": "p99 ",
+    "of_empty": "of empty",
+    "of_empty_cpu": "of empty, CPU",
+    "leased_twice": "twice",
+}
+"""What the table shows of a row, and by which words; the JSON has everything."""
 
 
 def main() -> None:
@@ -51,7 +83,9 @@ def main() -> None:
             continue
         with stage.stage(database, pools, window=options.window, annotators=100) as on:
             facts.setdefault("zpopmin", _zpopmin(on))
-            measured = [_run(on, options, *run) for run in RUNS]
+            if database == "sqlite":
+                facts["sqlite_alone"] = stage.sqlite_alone(on, MILLION)
+            measured = [_run(on, options, run) for run in RUNS]
             for row in measured:
                 of = empty[row["batch"]]
                 row["of_empty"] = round(row["requests_s"] / of["requests_s"], 3)
@@ -59,30 +93,37 @@ def main() -> None:
             rows += measured
             facts[f"exact_{database}"] = _exact(on, measured)
             if not options.skip_rerank:
-                facts[f"rerank_{database}"] = rerank.measure(on, MILLION, window=options.window)
-    report.show("ZPOPMIN", [facts["zpopmin"]])
+                facts[f"rerank_{database}"] = rerank.measure(
+                    on, MILLION, window=options.window, seconds=options.seconds
+                )
+    for name in ("zpopmin", "sqlite_alone", "rerank_sqlite", "rerank_postgresql"):
+        if name in facts:
+            report.show(name.replace("_", " "), [facts[name]])
+    report.show("dispatch", [{word: row.get(name) for name, word in SHORT.items()} for row in rows])
     packages = ("fastapi", "uvicorn", "redis", "hiredis", "sqlalchemy", "psycopg", "pysqlite3")
-    report.finish("dispatch", rows, packages=packages, pool=options.items, window=options.window, **facts)
+    report.finish("dispatch", rows, packages=packages, table=False, pool=options.items, window=options.window, **facts)
 
 
-def _run(on: Stage, options: argparse.Namespace, name: str, annotators: int, batch: int, apis: int) -> dict[str, Any]:
-    stage.next_round(on.ports, name, options.window)
+def _run(on: Stage, options: argparse.Namespace, run: Run) -> dict[str, Any]:
+    stage.next_round(on.ports, run.project, options.window)
     job = {
-        "keys": on.keys[:annotators],
-        "batch": batch,
-        "lease": f"/v1/projects/{name}/leases",
-        "annotate": f"/v1/projects/{name}/annotations",
+        "keys": on.keys[: run.annotators],
+        "batch": run.batch,
+        "pace": run.pace,
+        "lease": f"/v1/projects/{run.project}/leases",
+        "annotate": f"/v1/projects/{run.project}/annotations",
     }
-    with stage.api(on, apis) as (ports, servers):
+    with stage.api(on, run.apis) as (ports, servers):
         stage.crowd({**job, "ports": ports, "seconds": 0.7})  # warm: caches, connections, prepared statements
         before, redis = stage.spent(servers), stage.spent([on.redis])
         seen = stage.crowd({**job, "ports": ports, "seconds": options.seconds})
         used, redis = stage.spent(servers) - before, stage.spent([on.redis]) - redis
         memory = sum(server.memory_info().rss for server in servers)
-    row = _row(seen, used, batch)
+    row = _row(seen, used, run.batch)
     extra = {"redis_cpu": round(redis / seen["wall"], 2), "rss_mb": round(memory / 2**20)}
-    head = {"server": on.database if apis == 1 else f"{on.database} ×{apis}", "annotators": annotators, "batch": batch}
-    return {**head, **row, **extra, "project": name}
+    paced = f", {round(run.annotators * run.batch / run.pace):,} a second" if run.pace else ""
+    server = f"{on.database}{f' ×{run.apis}' if run.apis > 1 else ''}{paced}"
+    return {"server": server, "annotators": run.annotators, "batch": run.batch, **row, **extra, "project": run.project}
 
 
 def _row(seen: dict[str, Any], used: float, batch: int) -> dict[str, Any]:
@@ -124,7 +165,7 @@ def _empty(batch: int, seconds: float) -> dict[str, Any]:
 
 def _zpopmin(on: Stage, entries: int = 100_000, at_once: int = 32) -> dict[str, Any]:
     """Redis alone: one entry popped from a sorted set per command, so many commands on their way at a time."""
-    client = on.ports.queue._connection  # type: ignore[attr-defined]  # noqa: SLF001 - the same server
+    client = on.ports.queue._connection  # type: ignore[attr-defined]
     for start in range(0, entries, 5_000):
         client.zadd("bench", {str(member): member for member in range(start, start + 5_000)})
     wire = socket.socket(socket.AF_UNIX)

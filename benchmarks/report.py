@@ -28,9 +28,10 @@ def finish(
     *,
     packages: Sequence[str] = (),
     folder: Path = RESULTS,
+    table: bool = True,
     **facts: Any,
 ) -> dict[str, Any]:
-    """Print the rows as a table, then everything as one line of JSON; keep that in results/NAME.json."""
+    """Print the rows as a table (unless the caller did), then all as one line of JSON; keep it in results/NAME.json."""
     result = {
         "benchmark": name,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -39,7 +40,8 @@ def finish(
         **facts,
         "rows": [dict(row) for row in rows],
     }
-    show(name, rows)
+    if table:
+        show(name, rows)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{name}.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     print(json.dumps(result), flush=True)

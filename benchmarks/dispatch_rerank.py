@@ -5,9 +5,9 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+import dispatch_stage as stage
 import numpy as np
-import stage
-from stage import Stage
+from dispatch_stage import Stage
 
 from labelloop.domain.states import Lane
 from labelloop.domain.types import ItemNumber, Query, RoundNumber
@@ -91,7 +91,7 @@ def rerank(on: Stage, name: str, rng: np.random.Generator, window: int) -> Reran
 
 def _swap(on: Stage, name: str) -> float | None:
     """Milliseconds of the longest swap that Redis noted."""
-    client: Any = on.ports.queue._connection  # type: ignore[attr-defined]  # noqa: SLF001 - the same server
+    client: Any = on.ports.queue._connection  # type: ignore[attr-defined]
     client.config_set("slowlog-log-slower-than", 0)
     client.slowlog_reset()
     stage.next_round(on.ports, name, 1_000)
@@ -118,7 +118,7 @@ def _rebuild(on: Stage, name: str) -> float:
 
 def _memory(on: Stage) -> dict[str, float]:
     """MB of Redis with the window of this pool, and with one out of ten million items."""
-    client: Any = on.ports.queue._connection  # type: ignore[attr-defined]  # noqa: SLF001 - the same server
+    client: Any = on.ports.queue._connection  # type: ignore[attr-defined]
     now = client.info("memory")["used_memory"] / 2**20
     window = 50_000
     chosen = np.random.default_rng(1).choice(10_000_000, window, replace=False)

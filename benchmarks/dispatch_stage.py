@@ -27,6 +27,7 @@ from sqlalchemy import text
 from labelloop import wiring
 from labelloop.adapters.redis.embedded import EmbeddedRedis
 from labelloop.adapters.sql import tables
+from labelloop.adapters.sql.driver import Driver, inserting, statement
 from labelloop.adapters.sql.store import Store, open_store
 from labelloop.api.keys import digest_key, new_key
 from labelloop.domain.states import Lane, Role
@@ -169,6 +170,43 @@ def next_round(ports: Ports, name: str, window: int) -> None:
     plan.serve(ports, ports.projects.get(name), planned)
 
 
+def sqlite_alone(on: "Stage", name: str, *, groups: int = 40, group: int = 160) -> dict[str, float]:
+    """What the rows of a lease and of an answer cost SQLite itself, durably, so many at a time; nothing is left."""
+    path = on.settings.home / "labelloop.db"
+    copy = path.with_name("alone.db")
+    shutil.copyfile(path, copy)
+    store = open_store(f"sqlite:///{copy}")
+    project = store.database.id_of(name)
+    began, ends = 10**15, 2 * 10**15
+    used, started = time.process_time(), time.perf_counter()
+    for at in range(groups):
+        ids = range(1 + at * group, 1 + (at + 1) * group)
+        with store.database.write() as connection:
+            Driver(connection).many(
+                _LEASE, [(n, project, n, f"annotator-{n // 10}", 0, "leased", "informative", began, ends) for n in ids]
+            )
+        with store.database.write() as connection:
+            driver = Driver(connection)
+            driver.run(_DONE, began, list(ids))
+            driver.many(_ANSWER, [(project, n, f"annotator-{n // 10}", n, "a", "accepted", 1, "x", began) for n in ids])
+            driver.run(_COUNT, project, list(ids))
+    wall, used = time.perf_counter() - started, time.process_time() - used
+    store.close()
+    copy.unlink()
+    items = groups * group
+    return {"items_s": round(items / wall), "items_per_cpu_s": round(items / used), "commit_of": group}
+
+
+_LEASE = inserting(
+    "assignment", *("id", "project", "item", "annotator", "slot", "state", "lane", "leased_at", "expires_at")
+)
+_DONE = statement("UPDATE assignment SET state = 'done', closed_at = ? WHERE id IN [?]")
+_ANSWER = inserting(
+    "annotation", *("project", "item", "annotator", "assignment", "value", "outcome", "counted", "role", "created_at")
+)
+_COUNT = statement("UPDATE item SET votes = 1, pending = 1 WHERE project = ? AND number IN [?]")
+
+
 # --- processes ---------------------------------------------------------------------------------------------------
 
 
@@ -224,7 +262,7 @@ def api(on: Stage, count: int = 1) -> Iterator[tuple[list[int], list[psutil.Proc
 def bare() -> Iterator[tuple[list[int], list[psutil.Process]]]:
     """The empty FastAPI application under the same server."""
     code = (
-        f"import sys, os, uvicorn; sys.path.insert(0, {str(HERE)!r}); from stage import empty;"
+        f"import sys, os, uvicorn; sys.path.insert(0, {str(HERE)!r}); from dispatch_stage import empty;"
         "uvicorn.run(empty, port=int(os.environ['LABELLOOP_PORT']), access_log=False, log_config=None, log_level=40)"
     )
     with _server([sys.executable, "-c", code], {}) as (port, process):
@@ -262,7 +300,7 @@ def crowd(job: Mapping[str, Any]) -> dict[str, Any]:
     """What a crowd in a process of its own saw."""
     asked = {**job, "cores": CROWD_CORES, "classes": CLASSES}
     ran = subprocess.run(
-        [sys.executable, str(HERE / "load.py")], input=orjson.dumps(asked), capture_output=True, check=False
+        [sys.executable, str(HERE / "dispatch_crowd.py")], input=orjson.dumps(asked), capture_output=True, check=False
     )
     if ran.returncode:
         raise SystemExit(ran.stderr.decode())
