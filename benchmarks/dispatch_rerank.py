@@ -1,4 +1,4 @@
-"""The order of a large pool made anew while annotators pull: seconds from scores to served order, and what pulls feel."""
+"""The order of a large pool made anew while annotators pull: seconds from scores to served order; what pulls feel."""
 
 import threading
 import time
@@ -9,10 +9,12 @@ import dispatch_stage as stage
 import numpy as np
 from dispatch_stage import Stage
 
+from labelloop.adapters.redis.scripts import digest
 from labelloop.domain.states import Lane
 from labelloop.domain.types import ItemNumber, Query, RoundNumber
 from labelloop.loop import plan
 from labelloop.loop.plan import Ranked
+from labelloop.loop.resolve import resolve
 from labelloop.maths import selection
 
 
@@ -28,6 +30,7 @@ class Reranked:
 def measure(on: Stage, name: str, *, window: int, seconds: float) -> dict[str, Any]:
     """Rank all of the pool again and again, first alone and then under 32 annotators; rebuild Redis from the store."""
     rng = np.random.default_rng(0)
+    resolve(on.ports, name)  # as a steward does all the time
     alone = [rerank(on, name, rng, window) for _ in range(3)]
     with stage.api(on) as (ports, servers):
         job = {
@@ -45,6 +48,7 @@ def measure(on: Stage, name: str, *, window: int, seconds: float) -> dict[str, A
 
         def again() -> None:
             while not over.is_set():
+                resolve(on.ports, name)
                 during.append(rerank(on, name, rng, window))
 
         thread = threading.Thread(target=again)
@@ -95,11 +99,7 @@ def _swap(on: Stage, name: str) -> float | None:
     client.config_set("slowlog-log-slower-than", 0)
     client.slowlog_reset()
     stage.next_round(on.ports, name, 1_000)
-    swaps = [
-        entry["duration"] / 1000
-        for entry in client.slowlog_get(128)
-        if b"EVALSHA" in entry["command"] and len(entry["command"].split()) > 6 and b":cfg" in entry["command"]
-    ]
+    swaps = [one["duration"] / 1000 for one in client.slowlog_get(256) if digest("swap").encode() in one["command"]]
     client.config_set("slowlog-log-slower-than", 10_000)
     return round(max(swaps), 2) if swaps else None
 

@@ -182,13 +182,13 @@ def sqlite_alone(on: "Stage", name: str, *, groups: int = 40, group: int = 160) 
     for at in range(groups):
         ids = range(1 + at * group, 1 + (at + 1) * group)
         with store.database.write() as connection:
-            Driver(connection).many(
+            Driver(connection).add(
                 _LEASE, [(n, project, n, f"annotator-{n // 10}", 0, "leased", "informative", began, ends) for n in ids]
             )
         with store.database.write() as connection:
             driver = Driver(connection)
             driver.run(_DONE, began, list(ids))
-            driver.many(_ANSWER, [(project, n, f"annotator-{n // 10}", n, "a", "accepted", 1, "x", began) for n in ids])
+            driver.add(_ANSWER, [(project, n, f"annotator-{n // 10}", n, "a", "accepted", 1, "x", began) for n in ids])
             driver.run(_COUNT, project, list(ids))
     wall, used = time.perf_counter() - started, time.process_time() - used
     store.close()

@@ -3,6 +3,7 @@
 import pytest
 from store_desk import MINUTE, NAME, START, project_file
 
+from labelloop.adapters.sql import rounds
 from labelloop.domain.errors import Conflict, Invalid, UnknownJob, UnknownModel
 from labelloop.domain.states import ItemState, JobKind, JobState, Lane, ModelState, Role
 from labelloop.domain.types import Identity, Model, Query, TrainingSet
@@ -49,6 +50,43 @@ def test_a_round_of_an_old_champion_is_refused(desk):
     assert desk.store.rounds.save(NAME, [], model=3, **facts) is None
     assert desk.store.rounds.serving(NAME) is None
     assert desk.store.rounds.recent(NAME, 5) == []
+
+
+def test_a_planner_that_dies_leaves_nothing_that_anyone_sees(desk, monkeypatch):
+    """A round is written in pieces; until the last one there is none, and the next planner goes on beside the ruin."""
+    desk.fill(3)
+
+    def die(_: float) -> None:
+        raise RuntimeError("killed")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(rounds.time, "sleep", die)
+        with pytest.raises(RuntimeError, match="killed"):
+            desk.plan(0, 1)
+    assert desk.store.rounds.serving(NAME) is None
+    assert desk.store.rounds.recent(NAME, 5) == []
+    planned = desk.plan(2)
+    assert desk.store.rounds.serving(NAME) == planned
+    assert [query.item for query in desk.store.rounds.queries(NAME, planned.number)] == [2]
+    assert desk.store.rounds.recent(NAME, 5) == [planned]
+
+
+def test_a_round_that_was_overtaken_is_refused(desk, monkeypatch):
+    """Of two planners at once the later one wins; the other's round is not served after it."""
+    desk.fill(3)
+    newer = []
+
+    def overtake(_: float) -> None:
+        if not newer:
+            newer.append(None)
+            newer[0] = desk.plan(2)
+
+    monkeypatch.setattr(rounds.time, "sleep", overtake)
+    facts = {"strategy": "margin", "seed": 1, "model": None, "pool_version": 1, "stats": {}, "now": START}
+    queries = [Query(item=0, lane=Lane.INFORMATIVE, rank=0, score=0.0, probability=1.0)]
+    assert desk.store.rounds.save(NAME, queries, **facts) is None
+    assert desk.store.rounds.serving(NAME) == newer[0]
+    assert [query.item for query in desk.store.rounds.queries(NAME, newer[0].number)] == [2]
 
 
 def test_a_query_may_ask_for_more_votes(desk):

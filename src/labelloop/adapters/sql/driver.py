@@ -21,16 +21,27 @@ class Statement:
     postgresql: str
 
 
+@dataclass(frozen=True, slots=True)
+class Insertion:
+    """New rows of one table: repeated by SQLite, copied in by PostgreSQL. Made once, by `inserting`."""
+
+    sqlite: str
+    postgresql: str
+
+
 def statement(text: str) -> Statement:
     """Read `?` as a value and `IN [?]` as membership in a list."""
     sqlite = text.replace("[?]", "(SELECT value FROM json_each(?))")
     return Statement(sqlite, text.replace("IN [?]", "= ANY(?)").replace("?", "%s"))
 
 
-def inserting(table: str, *columns: str) -> Statement:
-    """An INSERT of one row; `Driver.many` repeats it."""
-    places = ", ".join("?" for _ in columns)
-    return statement(f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({places})")  # noqa: S608 - our own names
+def inserting(table: str, *columns: str) -> Insertion:
+    """Rows of values for these columns, for `Driver.add`."""
+    names, places = ", ".join(columns), ", ".join("?" for _ in columns)
+    return Insertion(
+        f"INSERT INTO {table} ({names}) VALUES ({places})",  # noqa: S608 - our own names
+        f"COPY {table} ({names}) FROM STDIN",
+    )
 
 
 class Driver:
@@ -55,15 +66,20 @@ class Driver:
         changed: int = self._run(asked, values).rowcount
         return changed
 
-    def many(self, asked: Statement, rows: Sequence[tuple[Any, ...]]) -> None:
-        """Run it once for each row of values."""
+    def add(self, to: Insertion, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Insert these rows."""
         if not rows:
             return
         cursor = self._direct.cursor()
         try:
-            cursor.executemany(asked.sqlite if self.sqlite else asked.postgresql, rows)
+            if self.sqlite:
+                cursor.executemany(to.sqlite, rows)
+            else:
+                with cursor.copy(to.postgresql) as copy:
+                    for row in rows:
+                        copy.write_row(row)
         except self._dialect.dbapi.Error as error:
-            raise self._translated(asked, error) from error
+            raise self._translated(to, error) from error
         finally:
             cursor.close()
 
@@ -75,7 +91,7 @@ class Driver:
         except self._dialect.dbapi.Error as error:
             raise self._translated(asked, error) from error
 
-    def _translated(self, asked: Statement, error: Any) -> BaseException:
+    def _translated(self, asked: Statement | Insertion, error: Any) -> BaseException:
         gone = self._dialect.is_disconnect(error, self._direct, None)
         if gone:
             self._connection.invalidate(error)

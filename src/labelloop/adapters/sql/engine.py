@@ -2,6 +2,7 @@
 
 import logging
 import sqlite3
+import time
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -14,6 +15,7 @@ from labelloop.domain.errors import Invalid, Unavailable
 FIXED_SQLITE = (3, 51, 3)
 """From here on SQLite does not corrupt a file when two connections write and checkpoint its WAL at once."""
 BUSY_MILLISECONDS = 60_000
+POLL_SECONDS = 0.001
 
 _log = logging.getLogger(__name__)
 
@@ -77,8 +79,33 @@ def _prepare_sqlite(connection: Any, record: Any) -> None:  # noqa: ARG001
 
 def _begin_sqlite(connection: Connection) -> None:
     # A writer takes the write lock at once: one that starts as a reader cannot wait for its turn later.
-    writing = connection.get_execution_options().get("labelloop_write", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
+    if not connection.get_execution_options().get("labelloop_write", False):
+        connection.exec_driver_sql("BEGIN")
+    elif not _locked_soon(connection.connection.driver_connection):
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _locked_soon(direct: Any) -> bool:
+    """Take the write lock within the busy timeout, asking every millisecond.
+
+    SQLite itself sleeps longer and longer, up to a tenth of a second, while a writer of another process that has much
+    to write comes and goes.
+    """
+    deadline = time.monotonic() + BUSY_MILLISECONDS / 1000
+    direct.execute("PRAGMA busy_timeout=0").close()
+    try:
+        while time.monotonic() < deadline:
+            try:
+                direct.execute("BEGIN IMMEDIATE").close()
+            except direct.OperationalError as error:
+                if "locked" not in str(error):
+                    return False  # asked once more by the caller, whose error is the engine's
+            else:
+                return True
+            time.sleep(POLL_SECONDS)
+    finally:
+        direct.execute(f"PRAGMA busy_timeout={BUSY_MILLISECONDS}").close()
+    return False
 
 
 def _open_postgresql(url: URL) -> Engine:

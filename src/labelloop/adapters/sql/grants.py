@@ -54,7 +54,7 @@ class Grants:
 
 
 class _Item(NamedTuple):
-    """A proposed item, and what the serving round says of it (`planned` is None when it is not in it)."""
+    """A proposed item."""
 
     number: int
     key: str
@@ -62,7 +62,13 @@ class _Item(NamedTuple):
     state: str
     needed: int
     pending: int
-    planned: str | None
+
+
+class _Plan(NamedTuple):
+    """What the serving round says of an item."""
+
+    item: int
+    lane: str
     rank: int
     score: float
     probability: float
@@ -84,6 +90,7 @@ class _Desk:
     grants: Grants
     project: _Project
     items: dict[int, _Item]
+    plans: dict[int, _Plan]
     past: dict[int, list[Assignment]]
     answered: set[tuple[int, str]]
     open_leases: dict[str, int]
@@ -136,20 +143,21 @@ class _Desk:
             lane=one.lane,
         )
         if one.lane is not Lane.REVIEW:
-            self._say_why(new, row, before)
+            self._say_why(new, before)
         before.append(new)
         return new
 
-    def _say_why(self, new: Assignment, row: _Item, before: list[Assignment]) -> None:
-        if row.planned is not None:
+    def _say_why(self, new: Assignment, before: list[Assignment]) -> None:
+        planned = self.plans.get(new.item)
+        if planned is not None:
             project = self.project
             new.lane, new.round, new.model, new.strategy = (
-                Lane(row.planned),
+                Lane(planned.lane),
                 project.round,
                 project.model,
                 project.strategy,
             )
-            new.score, new.probability, new.planned_rank = row.score, row.probability, row.rank
+            new.score, new.probability, new.planned_rank = planned.score, planned.probability, planned.rank
             return
         # Not in the serving round: an item that was started in an older one goes on for the reason it was started.
         started = next((one for one in before if one.round is not None), None)
@@ -183,7 +191,8 @@ def _look(driver: Driver, grants: Grants) -> _Desk:
     return _Desk(
         grants=grants,
         project=known,
-        items={row[0]: _Item(*row) for row in driver.rows(_ITEMS, known.round, project, numbers)},
+        items={row[0]: _Item(*row) for row in driver.rows(_ITEMS, project, numbers)},
+        plans={row[0]: _Plan(*row) for row in driver.rows(_PLANS, project, known.round, numbers)},
         past=before,
         answered=set(driver.rows(_ANSWERED, project, numbers)),
         open_leases=dict(driver.rows(_OPEN, project, moment, annotators)),
@@ -205,7 +214,7 @@ def _write(driver: Driver, grants: Grants, new: Sequence[Assignment]) -> None:
         why = (one.round, one.model, one.strategy, one.score, one.probability, one.planned_rank, one.served_rank)
         who = (number, grants.project, one.item, one.annotator, one.slot)
         rows.append((*who, one.state.value, one.lane.value, *why, began, ends))
-    driver.many(_INSERT, rows)
+    driver.add(_INSERT, rows)
 
 
 _PROJECT = statement(
@@ -219,10 +228,10 @@ _OPEN = statement(
     "SELECT annotator, count(*) FROM assignment"
     " WHERE project = ? AND state = 'leased' AND expires_at > ? AND annotator IN [?] GROUP BY annotator"
 )
-_ITEMS = statement(
-    "SELECT i.number, i.key, i.data, i.state, i.needed, i.pending, q.lane, q.rank, q.score, q.probability"
-    " FROM item i LEFT JOIN query q ON q.project = i.project AND q.round = ? AND q.item = i.number"
-    " WHERE i.project = ? AND i.number IN [?]"
+_ITEMS = statement("SELECT number, key, data, state, needed, pending FROM item WHERE project = ? AND number IN [?]")
+# On its own: joined to the items, PostgreSQL may read the whole round.
+_PLANS = statement(
+    "SELECT item, lane, rank, score, probability FROM query WHERE project = ? AND round = ? AND item IN [?]"
 )
 _ANSWERED = statement("SELECT item, annotator FROM annotation WHERE project = ? AND item IN [?]")
 _SERVED = statement(

@@ -1,5 +1,6 @@
 """Planned rankings in the store. Only queries of the last rounds are kept: a lease carries why it was served."""
 
+import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -18,14 +19,20 @@ KEPT = 5
 
 PIECE = 2_000
 """Queries written or thrown away at once: some milliseconds, for which annotators wait."""
+BREATH_SECONDS = 0.003
+"""Pause after each, in which those who wait get their turn."""
 DRAFT = -1
 """Number of queries of a round that is being written."""
 
 _LANES = {lane.value: lane for lane in Lane}
 _items, _projects, _queries, _rounds = tables.item, tables.project, tables.query, tables.round_
 _leases = tables.assignment
-_WHY = (_queries.c.item, _queries.c.lane, _queries.c.rank, _queries.c.score, _queries.c.probability)
 _QUERY = inserting("query", "project", "round", "item", "lane", "rank", "score", "probability", "needed")
+_ASKED = statement(
+    "SELECT q.item, q.lane, q.rank, q.score, q.probability, i.needed, i.priority"
+    " FROM query q JOIN item i ON i.project = q.project AND i.number = q.item"
+    " WHERE q.project = ? AND q.round = ? AND i.state = 'pooled' ORDER BY q.lane, q.rank"
+)
 _FORGET = statement(
     "DELETE FROM query WHERE project = ? AND round = ?"
     " AND item IN (SELECT item FROM query WHERE project = ? AND round = ? LIMIT ?)"
@@ -75,12 +82,16 @@ class SqlRounds:
         for part in chunks(queries, PIECE):
             rows = [(project, planned.number, *_row(query)) for query in part]
             with self._database.write() as connection:
-                Driver(connection).many(_QUERY, rows)
+                Driver(connection).add(_QUERY, rows)
+            time.sleep(BREATH_SECONDS)
         with self._database.write([project]) as connection:
             facts = connection.execute(_facts(project)).one()
             if facts.champion != model or facts.serving > planned.number:
                 return None
             _publish(connection, project, planned)
+            if not self._database.sqlite:
+                # Tens of thousands of rows that PostgreSQL knows nothing of yet: it would read all for each lease.
+                connection.execute(text("ANALYZE query"))
         self._forget(project, planned.number - KEPT)
         return planned
 
@@ -91,6 +102,7 @@ class SqlRounds:
             while gone >= PIECE:
                 with self._database.write() as connection:
                     gone = Driver(connection).run(_FORGET, project, number, project, number, PIECE)
+                time.sleep(BREATH_SECONDS)
 
     def serving(self, name: str) -> Round | None:
         project = self._database.id_of(name)
@@ -103,14 +115,8 @@ class SqlRounds:
 
     def queries(self, name: str, number: RoundNumber) -> list[Query]:
         project = self._database.id_of(name)
-        asked = (
-            select(*_WHY, _items.c.needed, _items.c.priority)
-            .select_from(_queries.join(_items, and_(_items.c.project == project, _items.c.number == _queries.c.item)))
-            .where(_queries.c.project == project, _queries.c.round == number, _items.c.state == ItemState.POOLED)
-            .order_by(_queries.c.lane, _queries.c.rank)
-        )
         with self._database.read() as connection:
-            rows = connection.execute(asked).all()
+            rows = Driver(connection).rows(_ASKED, project, number)
         return [Query(ItemNumber(item), _LANES[lane], *why) for item, lane, *why in rows]
 
     def recent(self, name: str, limit: int) -> list[Round]:

@@ -78,7 +78,7 @@ class _Replies:
 
     def write(self, driver: Driver) -> None:
         """Keep the new ones."""
-        driver.many(_REPLY, self._new)
+        driver.add(_REPLY, self._new)
 
 
 @dataclass(slots=True)
@@ -196,7 +196,7 @@ class _Desk:
         now = self.request.now
         assignments.close(driver, self.freed, now)
         assignments.close(driver, self.done, now, moved=self.moved)
-        driver.many(_ANNOTATION, self.annotations)
+        driver.add(_ANNOTATION, self.annotations)
         alike: dict[tuple[int, int], list[int]] = defaultdict(list)
         for item in self.items.values():
             if item.taken:
