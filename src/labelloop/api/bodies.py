@@ -16,6 +16,8 @@ from labelloop.domain.states import Priority, Role
 from labelloop.projects import Project
 
 MAX_NAME = 128
+MAX_DEPTH = 254
+"""Levels of arrays and objects within each other that can be written as JSON again."""
 
 
 class Body(BaseModel):
@@ -125,12 +127,20 @@ def parse_json(raw: bytes) -> Any:
     """JSON values of these bytes.
 
     Raises:
-        MalformedJson: they are not JSON.
+        MalformedJson: they are not JSON, or nested so deeply that nothing could keep or answer them.
     """
     try:
-        return orjson.loads(raw)
+        found = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
         raise problems.MalformedJson(f"The body is not valid JSON: {error}.") from None
+    if raw.count(b"[") + raw.count(b"{") >= MAX_DEPTH:  # nearly never
+        try:
+            orjson.dumps(found)
+        except orjson.JSONEncodeError:
+            raise problems.MalformedJson(
+                f"The body is nested deeper than {MAX_DEPTH} levels, which is more than can be kept."
+            ) from None
+    return found
 
 
 async def read_object(request: Request, *, known: frozenset[str]) -> Mapping[str, Any]:

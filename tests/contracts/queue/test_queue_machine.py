@@ -36,6 +36,7 @@ class Row:
     disputed: bool = False
     resolved: bool = False
     touched: bool = False
+    requires: int = 0
 
     @property
     def over(self):
@@ -91,7 +92,7 @@ class Machine(RuleBasedStateMachine):
         ]
 
     def disputed(self):
-        return [item for item, row in self.rows.items() if row.disputed]
+        return {item: row.requires for item, row in self.rows.items() if row.disputed}
 
     def held(self):
         return sorted((item, who) for item, row in self.rows.items() for who in row.live)
@@ -296,7 +297,7 @@ class Machine(RuleBasedStateMachine):
     def review(self, answer):
         """A reviewer gets disputed items and nothing else, and settles them or gives them back."""
         taken = [one.item for one in self.queue.propose(NAME, "rev", 20, expires_at=self.now + LEASE, review=True)]
-        assert {item for item in taken if item not in self.deaf} <= set(self.disputed())
+        assert {item for item in taken if item not in self.deaf} <= self.disputed().keys()
         if answer:
             for item in taken:
                 self.rows[item].resolved, self.rows[item].disputed = True, False

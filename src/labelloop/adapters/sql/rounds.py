@@ -104,7 +104,7 @@ class SqlRounds:
     def queries(self, name: str, number: RoundNumber) -> list[Query]:
         project = self._database.id_of(name)
         asked = (
-            select(*_WHY, _items.c.needed, _items.c.priority)
+            select(*_WHY, _items.c.needed, _items.c.priority, _items.c.requires)
             .select_from(_queries.join(_items, and_(_items.c.project == project, _items.c.number == _queries.c.item)))
             .where(_queries.c.project == project, _queries.c.round == number, _items.c.state == ItemState.POOLED)
             .order_by(_queries.c.lane, _queries.c.rank)
