@@ -63,7 +63,7 @@ def test_forged_foreign_and_cut_leases_change_nothing(service, verb):
 
 @pytest.mark.parametrize("verb", ["release", "skip"])
 def test_a_replayed_release_or_skip_has_one_effect(service, verb):
-    """Named twice it is one lease, the next time it is a duplicate, and an answer to the lease that was given back still has an outcome."""
+    """Named twice it is one lease, later it is a duplicate; an answer to what was given back still has an outcome."""
     project = service.project(items=4)
     with service.http() as http:
         mine = lease_of(http, project)
