@@ -11,6 +11,7 @@ from fastapi import Path, Request
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from labelloop.api import problems
+from labelloop.domain import skills
 from labelloop.domain.errors import Invalid
 from labelloop.domain.states import Priority, Role
 from labelloop.projects import Project
@@ -68,6 +69,8 @@ class ItemIn(Body):
     metadata: dict[str, Any] = {}
     needed: int | None = Field(default=None, ge=1)
     """Votes it gets at first; the project file says how many when not given."""
+    requires: list[str] = Field(default=[], max_length=skills.MOST)
+    """Skills that whoever answers it must have, all of them, such as `lang:de`."""
 
 
 class PriorityOfItem(Body):
@@ -92,6 +95,8 @@ class KeyRequest(Body):
     role: Role = Role.ANNOTATOR
     project: str | None = None
     """Limit it to one project."""
+    skills: list[str] = Field(default=[], max_length=skills.MOST_CARRIED)
+    """What the annotator can do, such as `lang:de`: items that require it come to those who have it."""
 
 
 DOCUMENTED: tuple[type[BaseModel], ...] = (
