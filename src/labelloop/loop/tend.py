@@ -23,6 +23,9 @@ SILENCE = timedelta(seconds=10)
 """A running job whose worker has said nothing for so long is handed to another."""
 ATTEMPTS = 5
 """A job that killed so many workers is given up."""
+GAVE_UP = "gave-up"
+PAUSE = timedelta(seconds=60)
+"""So long after it was given up a round that is still due is asked for again."""
 REPLAYED = timedelta(hours=24)
 """So long a repeat with the same Idempotency-Key is answered from the first time."""
 GRANTING = timedelta(seconds=5)
@@ -89,7 +92,7 @@ def _give_up(ports: Ports, job: Job, now: datetime) -> None:
     if ports.jobs.claim(job.id, job.attempt, now) is None:
         return
     problem = {
-        "type": "gave-up",
+        "type": GAVE_UP,
         "title": "Gave up",
         "detail": f"{ATTEMPTS} workers died or fell silent over this job. Look into their logs (memory?), then ask for"
         " a new one.",
@@ -129,8 +132,18 @@ def _ask_round(ports: Ports, project: Project, counts: PoolCounts) -> list[str]:
         due = policy.Due(key=f"refill-{serving.number}", reason=f"the lane {lane} runs dry")
     else:
         return []
-    _, new = ports.jobs.ask(name, JobKind.PLAN, due.key, reason=due.reason, now=ports.clock.now())
-    return [due.key] if new else []
+    key, now = due.key, ports.clock.now()
+    job, new = ports.jobs.ask(name, JobKind.PLAN, key, reason=due.reason, now=now)
+    while not new and _given_up(job, now):
+        key = f"{due.key}-after-{job.id}"
+        job, new = ports.jobs.ask(name, JobKind.PLAN, key, reason=due.reason, now=now)
+    return [key] if new else []
+
+
+def _given_up(job: Job, now: datetime) -> bool:
+    """Whether a job killed too many workers, long enough ago to try it with others; without a round nobody works."""
+    gave_up = job.state is JobState.FAILED and (job.problem or {}).get("type") == GAVE_UP
+    return gave_up and job.finished_at is not None and job.finished_at <= now - PAUSE
 
 
 # --- trainings -------------------------------------------------------------------------------------------------
