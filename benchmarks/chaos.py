@@ -2,8 +2,8 @@
 
 `labelloop up` runs on a fresh home with SQLite and the embedded Redis (or PostgreSQL), 32 annotators lease and answer
 over HTTP, some late, some forgetful, while rounds are asked for every few seconds and API, sampler, trainer, steward,
-Redis and, with PostgreSQL, a database backend are killed with -9. Then the kills end, everybody asks until nothing is
-left, and what the annotators were told is held against the ledger. Exits with 1 on any broken promise.
+Redis and, with PostgreSQL, a backend or the whole database are killed with -9. Then the kills end, everybody asks until
+nothing is left, and what the annotators were told is held against the ledger. Exits with 1 on any broken promise.
 
     python benchmarks/chaos.py [--minutes M] [--database sqlite|postgresql] [--every S] [--seed N]
 """
@@ -18,7 +18,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -28,6 +28,7 @@ from chaos_check import Ledger, Verdict, check, stranded
 from chaos_people import Notebook, Person, Wire
 
 from labelloop.domain.errors import LabelloopError
+from labelloop.domain.states import JobKind
 
 ROOT = Path(__file__).parents[1]
 LEASE_SECONDS = 3.0
@@ -37,6 +38,8 @@ DRAIN_SECONDS = 300.0
 ITEMS_A_MINUTE = 6_000
 """About what everybody can label under kills, so that work lasts about as long as they do."""
 VICTIMS = ("api", "api", "redis", "steward", "sampler", "trainer")
+DATABASE_VICTIMS = ("backend", "backend", "database")
+"""A backend that is killed takes all others with it; the database is its first process, which we start again."""
 PROJECTS = {"solo": {"needed": 1}, "pair": {"needed": 2, "cap": 3}}
 
 
@@ -72,15 +75,19 @@ def running(home: Path, database: str | None) -> Iterator[Any]:
         yield service
 
 
-async def kill_at_random(home: Path, *, every: float, until: float, rng: random.Random, backend: Any) -> list[Any]:
+async def kill_at_random(home: Path, *, every: float, until: float, rng: random.Random, server: Any) -> list[Any]:
     """Kill -9 one process after another; returns (time, victim) of each."""
     kills = []
     while time.time() < until:
         await asyncio.sleep(rng.expovariate(1 / every))
-        victim = rng.choice((*VICTIMS, "database") if backend else VICTIMS)
+        victim = rng.choice((*VICTIMS, *DATABASE_VICTIMS) if server else VICTIMS)
         with suppress(ProcessLookupError, OSError, ValueError, KeyError):
             if victim == "database":
-                pid = backend()
+                kills.append((time.time(), victim))
+                await asyncio.to_thread(_kill_database, server)
+                continue
+            if victim == "backend":
+                pid = await asyncio.to_thread(_backend, server, rng)
             else:
                 pid = json.loads((home / "service.json").read_text())["processes"][victim]
                 if victim == "api":  # the one that serves, not the one that stands by
@@ -111,7 +118,9 @@ async def watch(ports: Any, over: asyncio.Event, broken: list[str]) -> None:
         await asyncio.sleep(0.5)
 
 
-async def storm(service: Any, ports: Any, keys: dict[str, str], options: argparse.Namespace) -> dict[str, Any]:
+async def storm(
+    service: Any, ports: Any, keys: dict[str, str], options: argparse.Namespace, server: Any
+) -> dict[str, Any]:
     """People, kills and re-ranking, then quiet until everything is drained."""
     rng, book, over, broken = random.Random(options.seed), Notebook(), asyncio.Event(), list[str]()
     port = int(service.url.rsplit(":", 1)[1].rstrip("/"))
@@ -134,8 +143,7 @@ async def storm(service: Any, ports: Any, keys: dict[str, str], options: argpars
         asyncio.create_task(watch(ports, over, broken)),
     ]
     until = time.time() + options.minutes * 60
-    backend = _backend_of(ports) if options.database == "postgresql" else None
-    kills = await kill_at_random(service.home, every=options.every, until=until, rng=rng, backend=backend)
+    kills = await kill_at_random(service.home, every=options.every, until=until, rng=rng, server=server)
     calm.set()
     for one in people:
         one.sloth, one.most = 0.0, 50
@@ -147,18 +155,20 @@ async def storm(service: Any, ports: Any, keys: dict[str, str], options: argpars
     return {"kills": kills, "book": book, "broken": broken}
 
 
-def _backend_of(ports: Any) -> Any:
-    """Gives the process id of a PostgreSQL backend that serves us."""
-    from sqlalchemy import text
+def _backend(server: Any, rng: random.Random) -> int:
+    """The process id of a PostgreSQL backend that serves somebody; 0 when none does, or the database recovers."""
+    import psutil
 
-    def pid() -> int:
-        engine = ports.pool._database.engine
-        with engine.connect() as connection:
-            query = "SELECT pid FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'"
-            found = connection.execute(text(query)).scalars().all()
-        return random.choice(found) if found else 0
+    with suppress(psutil.Error):
+        backends = psutil.Process(server.process.pid).children()
+        serving = [one.pid for one in backends if " labelloop test_" in " ".join(one.cmdline())]
+        return rng.choice(serving) if serving else 0
+    return 0
 
-    return pid
+
+def _kill_database(server: Any) -> None:
+    server.kill()
+    server.start()
 
 
 def _drained(ports: Any) -> bool:
@@ -223,28 +233,28 @@ def main() -> int:
     from labelloop import wiring
     from labelloop.settings import Settings
 
-    with TemporaryDirectory(prefix="labelloop-chaos-") as scratch, _database(options.database) as url:
+    with TemporaryDirectory(prefix="labelloop-chaos-") as scratch, _database(options.database) as (url, server):
         home = Path(scratch) / "home"
         with running(home, url) as service:
             keys = _prepare(service, int(ITEMS_A_MINUTE * options.minutes) + 1_000, options.seed)
             ports = wiring.build(Settings(home=home, database_url=url))
-            seen = asyncio.run(storm(service, ports, keys, options))
+            seen = asyncio.run(storm(service, ports, keys, options, server))
             verdicts = {name: _judge(ports, name, seen["book"]) for name in PROJECTS}
             wiring.close(ports)
     return _report(seen, verdicts, options)
 
 
 @contextmanager
-def _database(kind: str) -> Iterator[str | None]:
+def _database(kind: str) -> Iterator[tuple[str | None, Any]]:
+    """Its URL, and the server that may be killed."""
     if kind == "sqlite":
-        with nullcontext():
-            yield None
+        yield None, None
         return
     sys.path.insert(0, str(ROOT / "tests"))
     import postgres
 
-    with postgres.server() as socket, postgres.database(socket) as url:
-        yield url
+    with postgres.running() as server, postgres.database(str(server.folder)) as url:
+        yield url, server
 
 
 def _prepare(service: Any, count: int, seed: int) -> dict[str, str]:
@@ -264,6 +274,8 @@ def _judge(ports: Any, name: str, book: Notebook) -> tuple[Verdict, int]:
     ledger, told = ledger_of(ports, name), book.told.get(name, [])
     verdict = check(told, ledger)
     verdict.stranded = stranded(ledger)
+    for job in ports.jobs.recent(name, JobKind.PLAN, 3) if verdict.stranded else ():
+        print(f"{name}: {job.due_key} is {job.state} after {job.attempt} attempts: {job.problem or job.message}")
     return verdict, sum(one.outcome in {"accepted", "late", "surplus"} for one in told)
 
 

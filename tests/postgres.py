@@ -27,49 +27,112 @@ def binaries() -> Path | None:
     return max(places, key=lambda place: int(place.parent.name), default=None)
 
 
+class Server:
+    """A cluster in a folder of its own; it can be killed and started again."""
+
+    def __init__(self, place: Path, *options: str, **environment: str) -> None:
+        self._place = place
+        self._options = options
+        self._environment = environment
+        # Its own short folder: the path of a unix socket may have 107 bytes only.
+        self.folder = Path(tempfile.mkdtemp(prefix="pg-", dir="/tmp"))
+        self._owner: dict[str, object] = {}
+        self.process: subprocess.Popen | None = None
+
+    def initialise(self) -> None:
+        """Make the cluster."""
+        self._owner = _unprivileged(self.folder)
+        options = ["--username", USER, "--auth", "trust", "--encoding", "UTF8", "--no-locale", "--no-instructions"]
+        subprocess.run(
+            [self._place / "initdb", "--pgdata", self.folder / "data", *options],
+            check=True,
+            capture_output=True,
+            cwd=self.folder,
+            **self._owner,
+        )
+
+    def start(self) -> None:
+        """Start it and wait until it answers; after a kill it is tried until the last backend is gone."""
+        end = time.monotonic() + 60
+        arguments = ["-D", self.folder / "data", "-k", self.folder, *self._options]
+        while True:
+            with (self.folder / "log").open("ab") as log:
+                self.process = subprocess.Popen(
+                    [self._place / "postgres", *arguments],
+                    stdout=log,
+                    stderr=log,
+                    cwd=self.folder,
+                    env={**os.environ, **self._environment},
+                    **self._owner,
+                )
+            if self._answers(end):
+                return
+            if time.monotonic() > end:
+                pytest.fail(f"PostgreSQL did not start: {(self.folder / 'log').read_text()[-2000:]}")
+            time.sleep(0.1)
+
+    def _answers(self, end: float) -> bool:
+        while self.process.poll() is None and time.monotonic() < end:
+            try:
+                psycopg.connect(host=str(self.folder), user=USER, dbname="postgres").close()
+            except psycopg.OperationalError:
+                time.sleep(0.1)
+            else:
+                return True
+        return False
+
+    def kill(self) -> None:
+        """Kill -9 of the postmaster; its backends find out and end."""
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self) -> None:
+        """End it without waiting for clients, and remove what it held."""
+        if self.process is not None and self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+            self.process.wait(30)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
 @contextmanager
-def server() -> Iterator[str]:
-    """Start a cluster and give the folder of its socket; skip where there is no PostgreSQL, but fail in CI."""
+def running(*options: str, **environment: str) -> Iterator[Server]:
+    """A started cluster; skip where there is no PostgreSQL, but fail in CI."""
     place = binaries()
     if place is None:
         if os.environ.get("CI"):
             pytest.fail("PostgreSQL is not installed; CI must test on it")
         pytest.skip("PostgreSQL is not installed")
-    # Its own short folder: the path of a unix socket may have 107 bytes only.
-    folder = Path(tempfile.mkdtemp(prefix="pg-", dir="/tmp"))
-    process = None
+    server = Server(place, *(options or ("-c", "listen_addresses=")), **environment)
     try:
-        owner = _unprivileged(folder)
-        options = ["--username", USER, "--auth", "trust", "--encoding", "UTF8", "--no-locale", "--no-instructions"]
-        subprocess.run(
-            [place / "initdb", "--pgdata", folder / "data", *options],
-            check=True,
-            capture_output=True,
-            cwd=folder,
-            **owner,
-        )
-        with (folder / "log").open("wb") as log:
-            arguments = ["-D", folder / "data", "-k", folder, "-c", "listen_addresses="]
-            process = subprocess.Popen([place / "postgres", *arguments], stdout=log, stderr=log, cwd=folder, **owner)
-        _wait(folder, process)
-        yield str(folder)
+        server.initialise()
+        server.start()
+        yield server
     finally:
-        if process is not None:
-            process.send_signal(signal.SIGINT)  # do not wait for clients
-            process.wait(30)
-        shutil.rmtree(folder, ignore_errors=True)
+        server.stop()
+
+
+@contextmanager
+def server() -> Iterator[str]:
+    """Start a cluster and give the folder of its socket."""
+    with running() as started:
+        yield str(started.folder)
 
 
 @contextmanager
 def database(socket: str) -> Iterator[str]:
     """A fresh database of a running server, by its SQLAlchemy URL."""
     name = f"test_{os.getpid()}_{time.monotonic_ns()}"
-    with psycopg.connect(host=socket, user=USER, dbname="postgres", autocommit=True) as admin:
+    with _admin(socket) as admin:
         admin.execute(f"CREATE DATABASE {name}")
-        try:
-            yield f"postgresql+psycopg://{USER}@/{name}?host={socket}"
-        finally:
+    try:
+        yield f"postgresql+psycopg://{USER}@/{name}?host={socket}"
+    finally:
+        with _admin(socket) as admin:
             admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def _admin(socket: str) -> psycopg.Connection:
+    return psycopg.connect(host=socket, user=USER, dbname="postgres", autocommit=True)
 
 
 def _unprivileged(folder: Path) -> dict[str, object]:
@@ -84,16 +147,3 @@ def _unprivileged(folder: Path) -> dict[str, object]:
         os.chown(folder, user.pw_uid, user.pw_gid)
         return {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
     pytest.skip("PostgreSQL cannot run as root, and there is no other user")
-
-
-def _wait(folder: Path, process: subprocess.Popen) -> None:
-    end = time.monotonic() + 60
-    while True:
-        try:
-            psycopg.connect(host=str(folder), user=USER, dbname="postgres").close()
-        except psycopg.OperationalError:
-            if process.poll() is not None or time.monotonic() > end:
-                pytest.fail(f"PostgreSQL did not start: {(folder / 'log').read_text()[-2000:]}")
-            time.sleep(0.1)
-        else:
-            return

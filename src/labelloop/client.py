@@ -118,12 +118,17 @@ class Client:
     # --- people and keys ---------------------------------------------------------------------------------------
 
     def whoami(self) -> dict[str, Any]:
-        """Whom our key stands for: `{subject, role, project}`."""
+        """Whom our key stands for: `{subject, role, project, skills}`."""
         return self._get("/v1/whoami")
 
-    def create_key(self, subject: str, role: str = "annotator", *, project: str | None = None) -> str:
-        """Make a key; it is shown this once. Not repeated after a broken connection: look before you ask again."""
-        body = {"subject": subject, "role": role, "project": project}
+    def create_key(
+        self, subject: str, role: str = "annotator", *, project: str | None = None, skills: Iterable[str] = ()
+    ) -> str:
+        """Make a key; it is shown this once. Not repeated after a broken connection: look before you ask again.
+
+        `skills` are what the annotator can do, such as `lang:de`: items that require it come to those who have it.
+        """
+        body = {"subject": subject, "role": role, "project": project, "skills": list(skills)}
         return str(self._call("POST", "/v1/keys", body=body, repeat=False)["key"])
 
     def ready(self) -> bool:
@@ -166,7 +171,7 @@ class Client:
     # --- items and labels ------------------------------------------------------------------------------------------
 
     def ingest(self, project: str, items: Iterable[Mapping[str, Any]]) -> Ingested:
-        """Send items `{key, data, label?, gold?, metadata?, needed?}`, any number of them, without holding them all.
+        """Send items `{key, data, label?, gold?, metadata?, needed?, requires?}`, any number, without holding them all.
 
         Known keys change nothing, so after an error send the same again. A sequence is sent again by itself; an
         iterator cannot be, and its error is raised.

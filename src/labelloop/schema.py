@@ -72,7 +72,7 @@ class Schema:
             name = region.get("from_name")
             if region.get("type") == "relation":
                 continue
-            if name not in self.controls:
+            if not isinstance(name, str) or name not in self.controls:
                 raise Invalid(f"result[{place}]: no control {name!r}; controls: {_listed(tuple(self.controls))}")
             value = region.get("value")
             if not isinstance(value, dict):

@@ -11,11 +11,14 @@ from fastapi import Path, Request
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from labelloop.api import problems
+from labelloop.domain import skills
 from labelloop.domain.errors import Invalid
 from labelloop.domain.states import Priority, Role
 from labelloop.projects import Project
 
 MAX_NAME = 128
+MAX_DEPTH = 254
+"""Levels of arrays and objects within each other that can be written as JSON again."""
 
 
 class Body(BaseModel):
@@ -66,6 +69,8 @@ class ItemIn(Body):
     metadata: dict[str, Any] = {}
     needed: int | None = Field(default=None, ge=1)
     """Votes it gets at first; the project file says how many when not given."""
+    requires: list[str] = Field(default=[], max_length=skills.MOST)
+    """Skills that whoever answers it must have, all of them, such as `lang:de`."""
 
 
 class PriorityOfItem(Body):
@@ -90,6 +95,8 @@ class KeyRequest(Body):
     role: Role = Role.ANNOTATOR
     project: str | None = None
     """Limit it to one project."""
+    skills: list[str] = Field(default=[], max_length=skills.MOST_CARRIED)
+    """What the annotator can do, such as `lang:de`: items that require it come to those who have it."""
 
 
 DOCUMENTED: tuple[type[BaseModel], ...] = (
@@ -125,12 +132,20 @@ def parse_json(raw: bytes) -> Any:
     """JSON values of these bytes.
 
     Raises:
-        MalformedJson: they are not JSON.
+        MalformedJson: they are not JSON, or nested so deeply that nothing could keep or answer them.
     """
     try:
-        return orjson.loads(raw)
+        found = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
         raise problems.MalformedJson(f"The body is not valid JSON: {error}.") from None
+    if raw.count(b"[") + raw.count(b"{") >= MAX_DEPTH:  # nearly never
+        try:
+            orjson.dumps(found)
+        except orjson.JSONEncodeError:
+            raise problems.MalformedJson(
+                f"The body is nested deeper than {MAX_DEPTH} levels, which is more than can be kept."
+            ) from None
+    return found
 
 
 async def read_object(request: Request, *, known: frozenset[str]) -> Mapping[str, Any]:

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Generic, TypeVar
 
+from labelloop.domain.errors import LabelloopError
+
 Wish = TypeVar("Wish")
 Answer = TypeVar("Answer")
 
@@ -33,8 +35,8 @@ class Gather(Generic[Wish, Answer]):
     """One verb for all who call it. It is called by project, and answers, or errs, for each wish in order.
 
     Args:
-        verb: called in a thread as verb(project, wishes); an error among the answers is its caller's alone, one that is
-            raised is everybody's.
+        verb: called in a thread as verb(project, wishes); an error among the answers is its caller's alone, one of ours
+            that is raised is everybody's. After any other each wish is tried alone.
         at_once: groups that may be under way at the same time.
     """
 
@@ -89,14 +91,21 @@ class Gather(Generic[Wish, Answer]):
         by_project: dict[str, list[_Call[Wish, Answer]]] = defaultdict(list)
         for call in group:
             by_project[call.project].append(call)
-        told: list[tuple[_Call[Wish, Answer], Answer | Exception]] = []
-        for project, calls in by_project.items():
-            try:
-                told += zip(calls, self._verb(project, [call.wish for call in calls]), strict=True)
-            except Exception as error:  # noqa: BLE001 - each caller must learn of it
-                told += [(call, error) for call in calls]
+        told = [told for project, calls in by_project.items() for told in self._answers(project, calls)]
         with suppress(RuntimeError):  # the loop is closed: nobody waits any more
             loop.call_soon_threadsafe(self._tell, told, loop)
+
+    def _answers(
+        self, project: str, calls: list[_Call[Wish, Answer]]
+    ) -> list[tuple[_Call[Wish, Answer], Answer | Exception]]:
+        try:
+            return list(zip(calls, self._verb(project, [call.wish for call in calls]), strict=True))
+        except LabelloopError as error:
+            return [(call, error) for call in calls]
+        except Exception as error:  # noqa: BLE001 - nobody foresaw it: one of them brought it, the others shall not pay
+            if len(calls) == 1:
+                return [(calls[0], error)]
+            return [told for call in calls for told in self._answers(project, [call])]
 
     def _tell(
         self, told: list[tuple[_Call[Wish, Answer], Answer | Exception]], loop: asyncio.AbstractEventLoop

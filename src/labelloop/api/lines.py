@@ -8,8 +8,9 @@ from typing import Any
 
 import anyio
 import anyio.from_thread
-import orjson
 
+from labelloop.api import bodies
+from labelloop.api.problems import MalformedJson
 from labelloop.domain.errors import Invalid
 from labelloop.domain.types import InvalidLine, NewItem
 
@@ -61,9 +62,9 @@ def items(lines: Iterator[bytes | None], read: Read) -> Iterator[NewItem | Inval
         if not stripped:
             continue
         try:
-            raw = orjson.loads(stripped)
-        except orjson.JSONDecodeError as error:
-            yield InvalidLine(line=number, error=f"not valid JSON: {error}")
+            raw = bodies.parse_json(stripped)
+        except MalformedJson as error:
+            yield InvalidLine(line=number, error=error.detail.replace("The body", "the line", 1).rstrip("."))
             continue
         yield read(raw, number)
 

@@ -16,10 +16,14 @@ from labelloop.settings import Settings
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Columns:
-    """What the caller says about a file: columns of label and key. None: as the project's source has it; "": none."""
+    """What the caller says about a file: columns of label, key and required skills.
+
+    None: as the project's source has it; "": none.
+    """
 
     label: str | None = None
     key: str | None = None
+    requires: str | None = None
 
 
 def take_in(ports: Ports, name: str, file: Path | None, *, columns: Columns, without_labels: bool) -> IngestReport:
@@ -47,7 +51,7 @@ def take_in(ports: Ports, name: str, file: Path | None, *, columns: Columns, wit
 def reading(project: Project, file: Path, columns: Columns) -> dict[str, Any]:
     """Options to read `file` with: those of the project's source where it is of the same form, and the caller's."""
     options = _as_source(project, file)
-    for name, given in (("label", columns.label), ("key", columns.key)):
+    for name, given in (("label", columns.label), ("key", columns.key), ("requires", columns.requires)):
         if given is not None:
             options[name] = given or None
     if columns.label == "":

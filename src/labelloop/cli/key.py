@@ -18,20 +18,25 @@ def create(
     subject: Annotated[str, typer.Option(help="Whom the key stands for: the annotator's name in leases and labels.")],
     role: Annotated[Role, typer.Option(help="What the key may do.")] = Role.ANNOTATOR,
     project: Annotated[str | None, typer.Option(help="The one project it is limited to.")] = None,
+    skill: Annotated[
+        list[str] | None, typer.Option(help="A skill the annotator has, such as lang:de; once for each.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Create a key and print it, once."""
     from labelloop.api.keys import digest_key, new_key
+    from labelloop.domain import skills
     from labelloop.domain.types import Identity, Subject
 
     made, secret = new_key(), settings().hashing_secret
+    carried = skills.read(skill or (), most=skills.MOST_CARRIED)
     with opened() as ports:
         if project is not None:
             ports.projects.row(project)  # raises UnknownProject
-        identity = Identity(subject=Subject(subject), role=role, project=project)
+        identity = Identity(subject=Subject(subject), role=role, project=project, skills=frozenset(carried))
         ports.keys.create(identity, digest_key(secret, made), ports.clock.now())
     if as_json:
-        console.emit({"key": made, "subject": subject, "role": role, "project": project})
+        console.emit({"key": made, "subject": subject, "role": role, "project": project, "skills": carried})
     else:
         console.line_of(made)
 

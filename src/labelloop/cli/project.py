@@ -42,6 +42,13 @@ def show(name: Annotated[str, typer.Argument(help="The project.")], *, as_json: 
         console.emit(report)
         return
     console.table(name, ["", ""], [(key, _brief(value)) for key, value in console.plain(report).items()])
+    for one in report["requirements"]:
+        if one["uncovered"]:
+            asked = " + ".join(one["requires"])
+            console.note(
+                f"[yellow]{one['uncovered']} items wait for an annotator with {asked}, and no key carries that. "
+                "Make one: labelloop key create --subject NAME --skill …[/yellow]"
+            )
 
 
 @app.command("list")

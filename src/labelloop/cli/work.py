@@ -9,7 +9,7 @@ import typer
 from labelloop.cli import console
 from labelloop.cli.console import AsJson
 from labelloop.cli.opening import opened
-from labelloop.cli.words import Name, Who, identity
+from labelloop.cli.words import Carried, Name, Who, identity
 
 SHOWN_INVALID = 5
 
@@ -29,6 +29,7 @@ def ingest(
     *,
     label: Annotated[str | None, typer.Option(help="Column of the label; '' for none.")] = None,
     key: Annotated[str | None, typer.Option(help="Column of the key; '' for the row number.")] = None,
+    requires: Annotated[str | None, typer.Option(help="Column of the skills an item requires.")] = None,
     without_labels: Annotated[
         bool, typer.Option("--without-labels", help="Leave labels behind: a labeled file as an unlabeled pool.")
     ] = False,
@@ -38,7 +39,8 @@ def ingest(
     from labelloop.cli.ingesting import Columns, take_in
 
     with opened() as ports:
-        report = take_in(ports, name, file, columns=Columns(label=label, key=key), without_labels=without_labels)
+        columns = Columns(label=label, key=key, requires=requires)
+        report = take_in(ports, name, file, columns=columns, without_labels=without_labels)
     if as_json:
         console.emit(report)
     else:
@@ -56,13 +58,14 @@ def lease(
     count: Annotated[int, typer.Option(min=1, max=1000, help="How many items.")] = 10,
     who: Who = None,
     review: Annotated[bool, typer.Option("--review", help="As a reviewer: disputed items first.")] = False,
+    skill: Carried = None,
     as_json: AsJson = False,
 ) -> None:
     """Lease the best items of PROJECT."""
     from labelloop.loop.lease import lease as lease_verb
 
     with opened() as ports:
-        batch = lease_verb(ports, name, identity(who, review=review), count)
+        batch = lease_verb(ports, name, identity(who, review=review, carried=skill), count)
     if as_json:
         leases = [
             {"lease": str(one.id), "item": one.item, "key": one.key, "data": one.data, "lane": one.lane}
@@ -87,6 +90,7 @@ def annotate(
     *,
     who: Who = None,
     review: Annotated[bool, typer.Option("--review", help="As a reviewer: disputed items first.")] = False,
+    skill: Carried = None,
     key: Annotated[str | None, typer.Option(help="Idempotency key: the same key counts once.")] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -94,7 +98,7 @@ def annotate(
     from labelloop.cli import answering
     from labelloop.loop.annotate import annotate as annotate_verb
 
-    me = identity(who, review=review)
+    me = identity(who, review=review, carried=skill)
     with opened() as ports:
         if file is None and sys.stdin.isatty():
             answering.by_hand(ports, name, me)

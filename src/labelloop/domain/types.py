@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple, NewType
 
+from labelloop.domain.skills import Skills
 from labelloop.domain.states import (
     ItemState,
     JobKind,
@@ -42,7 +43,8 @@ Json = Any
 class NewItem:
     """An item on its way into the pool; `line` is its place in what the user sent, from 1.
 
-    `needed`: votes it gets at first; None leaves that to the project file.
+    `needed`: votes it gets at first; None leaves that to the project file. `requires`: skills that whoever answers it
+    must have, all of them.
     """
 
     key: str
@@ -51,6 +53,7 @@ class NewItem:
     gold: str | None = None
     metadata: Mapping[str, Json] = field(default_factory=dict)
     needed: int | None = None
+    requires: tuple[str, ...] = ()
     line: int = 0
 
 
@@ -117,6 +120,7 @@ class Query(NamedTuple):
 
     `rank` is its planned place in its lane, from 0; `probability` the probability with which it was selected
     (1 for a deterministic choice). `priority` is an engineer's word (states.Priority.level): it goes before rank.
+    `requires` is the number of the item's requirement, 0 for none (domain.skills).
     """
 
     item: ItemNumber
@@ -126,6 +130,7 @@ class Query(NamedTuple):
     probability: float
     needed: int = 1
     priority: int = 0
+    requires: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,21 +157,24 @@ class Candidate:
 class Pull:
     """An annotator's wish for up to `count` items, of the disputed ones when `review`.
 
-    `pulls`: how many pulls a minute the project allows an annotator; None leaves this one uncounted.
+    `pulls`: how many pulls a minute the project allows an annotator; None leaves this one uncounted. `covers`: the
+    numbers of the requirements that the annotator fulfils; other items that require something are not proposed.
     """
 
     annotator: Subject
     count: int
     review: bool = False
     pulls: int | None = None
+    covers: Sequence[int] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proposal:
-    """What Redis proposes to lease to one annotator."""
+    """What Redis proposes to lease to one annotator, who carries these skills."""
 
     annotator: Subject
     candidates: Sequence[Candidate]
+    skills: Skills = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -233,6 +241,7 @@ class SlotState:
     done: int
     live: tuple[tuple[Subject, datetime], ...]
     excluded: tuple[Subject, ...]
+    requires: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -351,7 +360,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProjectRow:
-    """What the store knows of a project beside its file."""
+    """What the store knows of a project beside its file; `requirements` counts the different ones of its items."""
 
     name: str
     state: ProjectState
@@ -362,12 +371,27 @@ class ProjectRow:
     champion: ModelNumber | None
     round: RoundNumber | None
     created_at: datetime
+    requirements: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Requirement:
+    """A set of skills that items of a project require, all of them, and how many of those items are open.
+
+    Items that wait for votes need anybody who carries the skills, disputed ones a reviewer.
+    """
+
+    number: int
+    skills: Skills
+    pooled: int = 0
+    disputed: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
-    """Who calls: the subject and role of a key, and the one project it is limited to, if any."""
+    """Who calls: the subject, role and skills of a key, and the one project it is limited to, if any."""
 
     subject: Subject
     role: Role
     project: str | None = None
+    skills: Skills = frozenset()

@@ -7,6 +7,8 @@ from itertools import islice
 from typing import Any
 
 from labelloop import schema
+from labelloop.domain import skills
+from labelloop.domain.errors import Invalid
 from labelloop.domain.types import IngestReport, InvalidLine, NewItem
 from labelloop.ports import Ports
 from labelloop.projects import Project
@@ -17,7 +19,7 @@ MAX_KEY = 512
 MAX_REPORTED = 1_000
 """Bad lines that are reported one by one; the rest is only counted in `received`."""
 
-KNOWN = frozenset({"key", "data", "label", "gold", "metadata", "needed"})
+KNOWN = frozenset({"key", "data", "label", "gold", "metadata", "needed", "requires"})
 
 
 def read(raw: Any, line: int) -> NewItem | InvalidLine:
@@ -35,15 +37,26 @@ def read(raw: Any, line: int) -> NewItem | InvalidLine:
         return InvalidLine(line=line, error=f"item {key!r}: `data` must be an object with at least one field")
     if not isinstance(metadata, Mapping):
         return InvalidLine(line=line, error=f"item {key!r}: `metadata` must be an object")
+    if wrong := _wrong(raw):
+        return InvalidLine(line=line, error=f"item {key!r}: {wrong}")
+    try:
+        requires = skills.read(() if raw.get("requires") is None else raw["requires"])
+    except Invalid as error:
+        return InvalidLine(line=line, error=f"item {key!r}: `requires`: {error.detail}")
+    label, gold, needed = raw.get("label"), raw.get("gold"), raw.get("needed")
+    return NewItem(
+        key=key, data=data, label=label, gold=gold, metadata=metadata, needed=needed, requires=requires, line=line
+    )
+
+
+def _wrong(raw: Mapping[str, Any]) -> str | None:
     for name in ("label", "gold"):
         if not (raw.get(name) is None or isinstance(raw[name], str)):
-            return InvalidLine(line=line, error=f"item {key!r}: `{name}` must be the name of a class")
+            return f"`{name}` must be the name of a class"
     needed = raw.get("needed")
     if not (needed is None or (type(needed) is int and needed >= 1)):
-        return InvalidLine(line=line, error=f"item {key!r}: `needed` must be a whole number of votes from 1 up")
-    return NewItem(
-        key=key, data=data, label=raw.get("label"), gold=raw.get("gold"), metadata=metadata, needed=needed, line=line
-    )
+        return "`needed` must be a whole number of votes from 1 up"
+    return None
 
 
 def check(project: Project, item: NewItem) -> NewItem | InvalidLine:
@@ -101,13 +114,17 @@ def ingest(
             received=total.received + len(chunk),
             added=total.added + report.added,
             duplicates=total.duplicates + report.duplicates,
-            invalid=(total.invalid + bad)[:MAX_REPORTED],
+            invalid=(total.invalid + _by_line(bad + report.invalid))[:MAX_REPORTED],
         )
         if progress is not None:
             progress(total.received)
     if total.added:
         ports.bus.nudge(name)
     return total
+
+
+def _by_line(invalid: tuple[InvalidLine, ...]) -> tuple[InvalidLine, ...]:
+    return tuple(sorted(invalid, key=lambda one: one.line))
 
 
 def _finite(value: Any) -> bool:

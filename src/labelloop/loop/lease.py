@@ -6,12 +6,13 @@ Redis like any lease; if we die after the commit, the lease expires in SQL.
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from labelloop.domain import policy
+from labelloop.domain import policy, skills
 from labelloop.domain.errors import TooLarge, TooOften, Unavailable
-from labelloop.domain.states import Outcome, ProjectState, Role
+from labelloop.domain.skills import Skills
+from labelloop.domain.states import Lane, Outcome, ProjectState, Role
 from labelloop.domain.types import Candidate, Identity, ItemNumber, Lease, LeaseId, LeaseOutcome, Proposal, Pull
 from labelloop.ports import Ports
 from labelloop.projects import Project
@@ -57,7 +58,8 @@ def lease_all(ports: Ports, name: str, asks: Sequence[Ask]) -> list[LeaseBatch |
     """As `lease`, for all who ask at the same time: one round trip to Redis and one transaction for all of them."""
     project, row = ports.projects.get(name), ports.projects.row(name)
     reason = policy.may_lease(row.state, row.spent, project.stop.budget)
-    desks = [_Desk(ask.who, ask.count) for ask in asks]
+    requirements = ports.pool.requirements(name, row.requirements) if row.requirements else ()
+    desks = [_Desk(ask.who, ask.count, skills.covered(requirements, ask.who.skills)) for ask in asks]
     fair = [desk for desk in desks if 1 <= desk.count <= MAX_COUNT]
     paused = row.state is ProjectState.PAUSED
     if not paused:
@@ -68,7 +70,25 @@ def lease_all(ports: Ports, name: str, asks: Sequence[Ask]) -> list[LeaseBatch |
     else:
         reason = "the first round is being planned" if row.round is None else "no item is free for you now"
         idle = LeaseBatch(leases=[], reason=reason, retry_after=RETRY_AFTER)
+        if requirements and any(not desk.leases for desk in fair):
+            _say_what_is_missing(ports, name, [desk for desk in fair if not desk.leases], requirements)
     return [desk.batch(name, idle) for desk in desks]
+
+
+def _say_what_is_missing(ports: Ports, name: str, desks: Sequence["_Desk"], requirements: Sequence[Skills]) -> None:
+    """Tell those who go away empty-handed what the items that are left require."""
+    depth = ports.queue_health.depth_by_requirement(name)
+    for desk in desks:
+        lanes = Lane if desk.reviewing else [lane for lane in Lane if lane is not Lane.REVIEW]
+        waits = [one for one, by_lane in depth.items() if any(by_lane[lane] for lane in lanes)]
+        if missing := [
+            requirements[one - 1] for one in waits if 0 < one <= len(requirements) and one not in desk.covers
+        ]:
+            carried = ", ".join(sorted(desk.who.skills)) or "none"
+            desk.reason = (
+                f"no item is free for you now; items are left, but they require: {skills.named(missing)} "
+                f"(skills of your key: {carried})"
+            )
 
 
 @dataclass(slots=True)
@@ -77,10 +97,16 @@ class _Desk:
 
     who: Identity
     count: int
+    covers: Sequence[int] = ()
     leases: list[Lease] = field(default_factory=list)
     candidates: list[Candidate] = field(default_factory=list)
     uncounted: bool = True
     too_often: TooOften | None = None
+    reason: str | None = None
+
+    @property
+    def reviewing(self) -> bool:
+        return self.who.role.covers(Role.REVIEWER)
 
     @property
     def missing(self) -> int:
@@ -89,14 +115,16 @@ class _Desk:
     def pull(self, allowed: int | None, *, review: bool) -> Pull:
         """What to ask the queue for; the first pull of a call is counted, the others belong to it."""
         pulls, self.uncounted = allowed if self.uncounted else None, False
-        return Pull(annotator=self.who.subject, count=self.missing, review=review, pulls=pulls)
+        return Pull(annotator=self.who.subject, count=self.missing, review=review, pulls=pulls, covers=self.covers)
 
     def batch(self, name: str, idle: LeaseBatch) -> LeaseBatch | TooLarge:
         if not 1 <= self.count <= MAX_COUNT:
             return TooLarge(f"ask for 1 to {MAX_COUNT} items at once, not {self.count}", project=name)
         if self.too_often is not None:
             return LeaseBatch(leases=[], reason=self.too_often.detail, retry_after=self.too_often.retry_after)
-        return LeaseBatch(leases=self.leases) if self.leases else idle
+        if self.leases:
+            return LeaseBatch(leases=self.leases)
+        return idle if self.reason is None else replace(idle, reason=self.reason)
 
 
 def _fill(ports: Ports, project: Project, desks: Sequence[_Desk], *, fresh: bool) -> None:
@@ -104,9 +132,7 @@ def _fill(ports: Ports, project: Project, desks: Sequence[_Desk], *, fresh: bool
     for _ in range(TRIES):
         now = ports.clock.now()
         expires_at = now + timedelta(seconds=project.lease.seconds)
-        _propose(
-            ports, project, [desk for desk in desks if desk.who.role.covers(Role.REVIEWER)], expires_at, review=True
-        )
+        _propose(ports, project, [desk for desk in desks if desk.reviewing], expires_at, review=True)
         if fresh:
             _propose(ports, project, desks, expires_at)
         desks = [desk for desk in desks if desk.candidates]
@@ -114,7 +140,10 @@ def _fill(ports: Ports, project: Project, desks: Sequence[_Desk], *, fresh: bool
             return
         granted = ports.ledger.grant_all(
             project.name,
-            [Proposal(annotator=desk.who.subject, candidates=desk.candidates) for desk in desks],
+            [
+                Proposal(annotator=desk.who.subject, candidates=desk.candidates, skills=desk.who.skills)
+                for desk in desks
+            ],
             now=now,
             expires_at=expires_at,
             most=project.lease.maximum,

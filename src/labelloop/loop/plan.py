@@ -27,6 +27,8 @@ from labelloop.strategies import Evidence, Need, Picker, StrategyFailed
 
 log = structlog.get_logger("labelloop.plan")
 
+LEAST = 200
+"""Queries of each requirement that a window holds, if there are so many."""
 COLD_SAMPLE = 20_000
 """Cold start by diversity looks at so many items at most, drawn at random."""
 
@@ -58,14 +60,14 @@ class Ranked:
 def compose(
     project: Project, view: PoolView, source: EvidenceSource, rng: np.random.Generator, *, cold: bool
 ) -> dict[Lane, Ranked]:
-    """The order of every lane with a share, at most `lanes.window` long; no item stands in two lanes.
+    """The order of every lane with a share, about `lanes.window` long (see `_window`); no item stands in two lanes.
 
     `cold` says that no model has looked at the pool yet: the project's cold start orders the informative lane then.
     """
     shares = project.lanes.shares()
     lanes: dict[Lane, Ranked] = {}
     if Lane.AUDIT in shares:
-        reserve = view.reserve[: project.lanes.window]
+        reserve = view.reserve[_window(project, view.requires(view.reserve), len(view.reserve))]
         lanes[Lane.AUDIT] = Ranked(
             numbers=reserve, scores=np.zeros(len(reserve)), probabilities=np.full(len(reserve), view.reserve_share)
         )
@@ -90,23 +92,24 @@ def _cold(project: Project, view: PoolView, source: EvidenceSource, rng: np.rand
         picked = diversity.k_means_start(features, min(project.retrain.first, len(sample)), rng)
         first = sample[picked]
         order = np.concatenate([first, order[~np.isin(order, first)]])
-        return _ranked(order[: project.lanes.window], chance=1.0)
-    return _ranked(order[: project.lanes.window], chance=min(1.0, project.lanes.window / max(1, len(order))))
+        return _ranked(order[_window(project, view.requires(order), len(order))], chance=1.0)
+    return _at_random(project, view, order, among=len(order))
 
 
 def _informative(project: Project, view: PoolView, source: EvidenceSource, rng: np.random.Generator) -> Ranked:
     """By acquisition score; the head of it spread out where the project or the strategy asks for that."""
     scores = source.scores()
-    window = project.lanes.window
-    shortlist = _shortlist(project)
-    order = selection.top(scores, min(max(window, shortlist), len(scores)), rng)
+    shortlist, requires = _shortlist(project), view.requires(view.waiting)
+    # With requirements the whole order is looked through; without, nobody asks for more than its head.
+    order = selection.top(scores, max(project.lanes.window, shortlist) if requires is None else len(scores), rng)
     if shortlist and len(order):
         near = order[:shortlist]
         first = near[_spread(project, view, source, rng, near=view.waiting[near], scores=scores[near])]
         order = np.concatenate([first, order[~np.isin(order, first)]])
-    order = order[:window]
-    chance = min(1.0, window / max(1, len(scores))) if project.strategy.kind == "random" else 1.0
-    return _ranked(view.waiting[order], chance=chance, scores=scores[order])
+    if project.strategy.kind == "random":
+        return _at_random(project, view, view.waiting[order], among=len(scores))
+    order = order[_window(project, None if requires is None else requires[order], len(order))]
+    return _ranked(view.waiting[order], chance=1.0, scores=scores[order])
 
 
 def _batch(project: Project) -> int:
@@ -150,7 +153,9 @@ def _minority(project: Project, view: PoolView, source: EvidenceSource, rng: np.
         for at in range(0, len(view.waiting), size)
     )
     scores = balance.claim_scores(found, view.class_counts)
-    order = selection.top(scores, min(project.lanes.window, len(scores)), rng)
+    requires = view.requires(view.waiting)
+    order = selection.top(scores, project.lanes.window if requires is None else len(scores), rng)
+    order = order[_window(project, None if requires is None else requires[order], len(order))]
     return _ranked(view.waiting[order], chance=1.0, scores=scores[order])
 
 
@@ -172,6 +177,28 @@ def _part(orders: Mapping[Lane, Ranked], shares: Mapping[Lane, float]) -> dict[L
     first = np.ones(len(numbers), dtype=bool)
     first[by_turn[1:]] = numbers[by_turn[1:]] != numbers[by_turn[:-1]]
     return {lane: orders[lane][first[owner == at]] for at, lane in enumerate(lanes)}
+
+
+def _window(project: Project, requires: Ints | None, length: int) -> Ints:
+    """Which places of a lane's order are served: the first ones, and of each requirement a part.
+
+    Without that part, items that nobody present can answer could fill the window, and the others would never be asked.
+    """
+    if requires is None:
+        return np.arange(min(length, project.lanes.window))
+    kinds = len(np.unique(requires))
+    least = max(project.lanes.window // max(1, kinds), min(project.lanes.window, LEAST))
+    return selection.head(requires, project.lanes.window, least)
+
+
+def _at_random(project: Project, view: PoolView, order: Ints, *, among: int) -> Ranked:
+    """The window of a random order of `among` items; an item is as likely in it as the part of its requirement is."""
+    requires = view.requires(order)
+    kept = _window(project, requires, len(order))
+    if requires is None:
+        return _ranked(order[kept], chance=len(kept) / max(1, among))
+    chances = np.bincount(requires[kept], minlength=requires.max() + 1) / np.maximum(1, np.bincount(requires))
+    return replace(_ranked(order[kept], chance=1.0), probabilities=chances[requires[kept]])
 
 
 def _ranked(numbers: Ints, *, chance: float, scores: Floats | None = None) -> Ranked:
@@ -210,6 +237,8 @@ def plan(ports: Ports, name: str, beat: Beat) -> Round | None:
         lanes = _rank(ports, safe, pool, seed=seed, champion=row.champion, beat=beat)
     lanes = _prefer(lanes, pool, ports.pool.preferred(name))
     stats["lanes"] = {lane.value: len(ranked.numbers) for lane, ranked in lanes.items()}
+    if row.requirements:
+        stats["requirements"] = {lane.value: _by_requirement(pool, ranked) for lane, ranked in lanes.items()}
     cold = row.champion is None
     kept = ports.rounds.save(
         name,
@@ -266,6 +295,12 @@ def _prefer(lanes: dict[Lane, Ranked], pool: PoolView, levels: Mapping[ItemNumbe
         old, new = lanes.get(lane), _ranked(missing, chance=pool.reserve_share if lane is Lane.AUDIT else 1.0)
         lanes = {**lanes, lane: new if old is None else _joined(old, new)}
     return lanes
+
+
+def _by_requirement(pool: PoolView, ranked: Ranked) -> dict[str, int]:
+    requires = pool.requires(ranked.numbers)
+    numbers, counts = np.unique(np.zeros(len(ranked.numbers)) if requires is None else requires, return_counts=True)
+    return {str(int(number)): int(count) for number, count in zip(numbers, counts, strict=True)}
 
 
 def _joined(one: Ranked, other: Ranked) -> Ranked:

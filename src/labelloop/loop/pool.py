@@ -23,7 +23,8 @@ class PoolView:
 
     waiting: (n,) numbers that may be asked, the audit reserve excluded. reserve: (r,) waiting numbers of the audit
     reserve, in the order they were drawn. class_counts: (classes,) labels so far, audit left out. labeled: numbers
-    of the training labels. reserve_share: the probability with which an item came into the reserve.
+    of the training labels. reserve_share: the probability with which an item came into the reserve. required: (q,)
+    numbers (ascending) of items that require skills, and (q,) the numbers of their requirements.
     """
 
     waiting: Ints
@@ -31,11 +32,21 @@ class PoolView:
     class_counts: Ints
     labeled: Ints
     reserve_share: float = 0.0
+    required: tuple[Ints, Ints] | None = None
+
+    def requires(self, numbers: Ints) -> Ints | None:
+        """Number of the requirement of each (n,), 0 for none; None where no item of the pool requires anything."""
+        if self.required is None or not len(self.required[0]):
+            return None
+        known, requires = self.required
+        place = np.minimum(np.searchsorted(known, numbers), len(known) - 1)
+        return np.where(known[place] == numbers, requires[place], 0)
 
 
 def look(ports: Ports, project: Project, *, items: int) -> PoolView:
     """The pool as it is now; fixes the audit threshold at the first look."""
-    threshold = ports.projects.row(project.name).audit_threshold
+    row = ports.projects.row(project.name)
+    threshold = row.audit_threshold
     if threshold is None:
         wanted = policy.audit_threshold(
             pool=items,
@@ -54,6 +65,7 @@ def look(ports: Ports, project: Project, *, items: int) -> PoolView:
         class_counts=np.bincount(codes, minlength=len(schema.of(project).classes)),
         labeled=numbers,
         reserve_share=threshold / policy.HASH_RANGE,
+        required=ports.pool.required(project.name) if row.requirements else None,
     )
 
 

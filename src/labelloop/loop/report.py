@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from labelloop import schema
-from labelloop.domain.states import JobKind
+from labelloop.domain.states import JobKind, Role
 from labelloop.domain.types import ItemNumber, Job, Model, Round
 from labelloop.ports import Ports
 
@@ -12,7 +12,7 @@ RECENT = 10
 
 
 def status(ports: Ports, name: str) -> dict[str, Any]:
-    """Counts by state and lane, champion, budget, last rounds and trainings."""
+    """Counts by state, lane and requirement, champion, budget, last rounds and trainings."""
     project, row = ports.projects.get(name), ports.projects.row(name)
     counts = ports.pool.counts(name)
     rules = schema.of(project)
@@ -28,6 +28,7 @@ def status(ports: Ports, name: str) -> dict[str, Any]:
             "counts": {part: getattr(counts, part) for part in counts.__dataclass_fields__},
             "conserved": counts.conserved,
         },
+        "requirements": _requirements(ports, name) if row.requirements else [],
         "lanes": {lane.value: depth for lane, depth in ports.queue_health.depth(name).items()},
         "rank_gap": {
             lane.value: {"served": gap.served, "mean": gap.mean, "most": gap.most}
@@ -40,6 +41,21 @@ def status(ports: Ports, name: str) -> dict[str, Any]:
         "lease": project.lease.model_dump(),
         "created_at": row.created_at.isoformat(),
     }
+
+
+def _requirements(ports: Ports, name: str) -> list[dict[str, Any]]:
+    """What open items require, and how many nobody has a key for: these would wait for ever."""
+    carried = ports.keys.carried(name)
+    rows = []
+    for one in ports.pool.open_requirements(name):
+        roles = [role for role, skills in carried if one.skills <= skills]
+        lonely = (0 if roles else one.pooled) + (
+            0 if any(role.covers(Role.REVIEWER) for role in roles) else one.disputed
+        )
+        if one.pooled or one.disputed:
+            row = {"requires": sorted(one.skills), "pooled": one.pooled, "disputed": one.disputed}
+            rows.append({**row, "uncovered": lonely})
+    return rows
 
 
 def curve(ports: Ports, name: str) -> dict[str, Any]:

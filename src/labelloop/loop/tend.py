@@ -4,19 +4,17 @@ Leases that ran out are freed, ballots resolved, Redis made true to SQL, due wor
 to workers. Every step may be done twice, or by two stewards at once, without harm.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-import numpy as np
 from croniter import croniter
 
 from labelloop.domain import policy
-from labelloop.domain.states import JobKind, JobState, Lane
-from labelloop.domain.types import Job, PoolCounts, Round
+from labelloop.domain.states import JobKind, JobState
+from labelloop.domain.types import Job, PoolCounts
 from labelloop.loop.lease import to_review
 from labelloop.loop.plan import serve
-from labelloop.loop.pool import look
+from labelloop.loop.refill import dry_lane
 from labelloop.loop.resolve import resolve
 from labelloop.ports import Ports
 from labelloop.projects import Project
@@ -25,12 +23,13 @@ SILENCE = timedelta(seconds=10)
 """A running job whose worker has said nothing for so long is handed to another."""
 ATTEMPTS = 5
 """A job that killed so many workers is given up."""
+GAVE_UP = "gave-up"
+PAUSE = timedelta(seconds=60)
+"""So long after it was given up a round that is still due is asked for again."""
 REPLAYED = timedelta(hours=24)
 """So long a repeat with the same Idempotency-Key is answered from the first time."""
 GRANTING = timedelta(seconds=5)
 """A proposal of Redis that is younger may still be granted by SQL."""
-LOW_WATER = 0.2
-"""A lane with less than this part of its planned queries asks for the next window."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +92,7 @@ def _give_up(ports: Ports, job: Job, now: datetime) -> None:
     if ports.jobs.claim(job.id, job.attempt, now) is None:
         return
     problem = {
-        "type": "gave-up",
+        "type": GAVE_UP,
         "title": "Gave up",
         "detail": f"{ATTEMPTS} workers died or fell silent over this job. Look into their logs (memory?), then ask for"
         " a new one.",
@@ -129,35 +128,22 @@ def _ask_round(ports: Ports, project: Project, counts: PoolCounts) -> list[str]:
         due = policy.Due(key=f"champion-{row.champion}-after-{serving.number}", reason="another champion serves")
     elif serving.pool_version != row.pool_version:
         due = policy.Due(key=f"pool-{row.pool_version}", reason="new items came in")
-    elif counts.pooled and (lane := _dry_lane(ports, project, serving)) is not None:
+    elif counts.pooled and (lane := dry_lane(ports, project, serving)) is not None:
         due = policy.Due(key=f"refill-{serving.number}", reason=f"the lane {lane} runs dry")
     else:
         return []
-    _, new = ports.jobs.ask(name, JobKind.PLAN, due.key, reason=due.reason, now=ports.clock.now())
-    return [due.key] if new else []
+    key, now = due.key, ports.clock.now()
+    job, new = ports.jobs.ask(name, JobKind.PLAN, key, reason=due.reason, now=now)
+    while not new and _given_up(job, now):
+        key = f"{due.key}-after-{job.id}"
+        job, new = ports.jobs.ask(name, JobKind.PLAN, key, reason=due.reason, now=now)
+    return [key] if new else []
 
 
-def _dry_lane(ports: Ports, project: Project, serving: Round) -> str | None:
-    """Lanes that have little left of what was planned, while items wait that the next window would bring.
-
-    The lanes that a strategy fills are looked at together: an item that both wanted stands in one of them, so neither
-    need have been full. Items that wait for more votes are in no lane and need no plan.
-    """
-    planned: Mapping[str, int] = serving.stats.get("lanes", {})
-    depth = ports.queue_health.depth(project.name)
-    groups = {lane: "audit" if lane == Lane.AUDIT else "informative" for lane in planned}
-    dry = []
-    for group in dict.fromkeys(groups.values()):
-        lanes = [lane for lane in planned if groups[lane] == group]
-        left = sum(depth.get(Lane(lane), 0) for lane in lanes)
-        if left == 0 or left < LOW_WATER * sum(planned[lane] for lane in lanes):
-            dry.append(group)
-    if not dry:
-        return None
-    view = look(ports, project, items=0)
-    asked = [query.item for query in ports.rounds.queries(project.name, serving.number)]
-    waiting = {"audit": view.reserve, "informative": view.waiting}
-    return next((group for group in dry if not np.isin(waiting[group], asked).all()), None)
+def _given_up(job: Job, now: datetime) -> bool:
+    """Whether a job killed too many workers, long enough ago to try it with others; without a round nobody works."""
+    gave_up = job.state is JobState.FAILED and (job.problem or {}).get("type") == GAVE_UP
+    return gave_up and job.finished_at is not None and job.finished_at <= now - PAUSE
 
 
 # --- trainings -------------------------------------------------------------------------------------------------

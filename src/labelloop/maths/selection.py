@@ -41,6 +41,28 @@ def top(scores: Floats, count: int, rng: np.random.Generator) -> Ints:
     return chosen[np.lexsort((rng.random(count), -scores[chosen]))]
 
 
+def head(groups: Ints, count: int, least: int) -> Ints:
+    """Places of an order that are kept when it is cut: the first `count`, and of each group the first `least` at least.
+
+    Args:
+        groups: (n,) the group of each place, in order.
+        count: how many places are taken whatever their group.
+        least: how many of each group are taken, or all where it has fewer.
+
+    Returns:
+        Places, ascending.
+
+    Example:
+        >>> head(np.array([0, 0, 0, 1, 0, 1]), 2, 1).tolist()
+        [0, 1, 3]
+    """
+    together = np.argsort(groups, kind="stable")
+    begins = np.searchsorted(groups[together], groups[together])
+    within = np.empty(len(groups), dtype=np.int64)
+    within[together] = np.arange(len(groups)) - begins
+    return np.flatnonzero((np.arange(len(groups)) < count) | (within < least))
+
+
 def uniform_hash(seed: int, numbers: Ints) -> NDArray[np.uint64]:
     """A fixed pseudo-random number for each item number: the same on every machine, in any order, in any batch.
 

@@ -11,7 +11,8 @@ from datetime import datetime
 from typing import Protocol
 
 from labelloop.domain.errors import IdempotencyMismatch, TooOften
-from labelloop.domain.states import JobKind, Lane, ModelState, Priority, ProjectState
+from labelloop.domain.skills import Skills
+from labelloop.domain.states import JobKind, Lane, ModelState, Priority, ProjectState, Role
 from labelloop.domain.types import (
     Ballot,
     Candidate,
@@ -34,6 +35,7 @@ from labelloop.domain.types import (
     Pull,
     Query,
     RankGap,
+    Requirement,
     Round,
     RoundNumber,
     SlotState,
@@ -87,7 +89,8 @@ class Pool(Protocol):
 
         A known key is a duplicate and changes nothing. A new key with the data of a known item is kept, RETIRED, with
         `duplicate_of`, and counted as a duplicate. An item with a label goes straight to RESOLVED (source import).
-        The pool version grows when anything was added. `invalid` of the report is empty: checks come before.
+        The pool version grows when anything was added. `invalid` are items whose requirement is one more than a project
+        may have; other checks come before.
         """
 
     def items(self, name: str, numbers: Sequence[ItemNumber]) -> list[Item]:
@@ -113,6 +116,18 @@ class Pool(Protocol):
     def preferred(self, name: str) -> Mapping[ItemNumber, int]:
         """Level of every POOLED item whose priority is not normal."""
 
+    def requirements(self, name: str, count: int) -> Sequence[Skills]:
+        """At least the first `count` requirements; that at place i has the number i + 1. They never change."""
+
+    def required(self, name: str) -> tuple[Ints, Ints]:
+        """Numbers (ascending, int64) of POOLED items that require skills, and the numbers of their requirements."""
+
+    def unplanned(self, name: str) -> Mapping[int, int]:
+        """By requirement (0: none): POOLED items that are neither in the serving round nor leased."""
+
+    def open_requirements(self, name: str) -> list[Requirement]:
+        """Every requirement with the count of its open items."""
+
     def counts(self, name: str) -> PoolCounts: ...
 
     def find(self, name: str, key: str) -> Item | None: ...
@@ -133,7 +148,8 @@ class Ledger(Protocol):
     ) -> list[list[Lease]]:
         """Lease those candidates that the constraints allow, for each proposal in order; refuse the rest silently.
 
-        Refused: items no longer open, without a free slot, or that this annotator holds, answered or skipped. `most`
+        Refused: items no longer open, without a free slot, that require a skill the annotator has not, or that he
+        holds, answered or skipped. `most`
         bounds each annotator's open leases, `budget` counted votes plus live leases of the project. Each lease is
         written with the serving round's model, strategy, score, planned rank, lane and selection probability.
         """
@@ -174,7 +190,7 @@ class Ledger(Protocol):
         """Delete replies of Idempotency-Keys that are older. Returns how many."""
 
     def history(self, name: str, item: ItemNumber) -> Mapping[str, Json]:
-        """All of one item: {"dispatches", "annotations", "consensus", "priorities"} lists."""
+        """All of one item: {"requires", "dispatches", "annotations", "consensus", "priorities"} lists."""
 
 
 class Verdicts(Protocol):
@@ -188,7 +204,8 @@ class Verdicts(Protocol):
     def settle(self, name: str, verdicts: Sequence[Verdict], now: datetime) -> int:
         """Apply verdicts in one transaction; one that was overtaken is left out. Returns how many took effect."""
 
-    def disputed(self, name: str) -> list[ItemNumber]: ...
+    def disputed(self, name: str) -> Mapping[ItemNumber, int]:
+        """Items that wait for a reviewer, each with the number of its requirement."""
 
     def dispute_skipped(
         self, name: str, skips: int, *, now: datetime, items: Sequence[ItemNumber] | None = None
@@ -305,6 +322,9 @@ class Keys(Protocol):
 
     def revoke(self, digest: str, now: datetime) -> bool: ...
 
+    def carried(self, name: str) -> list[tuple[Role, Skills]]:
+        """Role and skills of the keys that may be used on a project now; alike ones once."""
+
 
 # --- order and messages ----------------------------------------------------------------------------------------
 
@@ -330,8 +350,9 @@ class Queue(Protocol):
     ) -> list[list[Candidate] | TooOften]:
         """Take candidates for each of these annotators, by the lanes' shares, and note their leases.
 
-        Started items (with open slots) come first within their lane; a review pull is served disputed items only. A
-        pull with `pulls` counts as one; when that minute's are used up it is TooOften, which says when there are new.
+        Started items (with open slots) come first within their lane; a review pull is served disputed items only. What
+        requires skills is proposed to those who cover it, at its rank. A pull with `pulls` counts as one; when that
+        minute's are used up it is TooOften, which says when there are new.
         """
 
     def drop(self, name: str, annotator: Subject, states: Sequence[SlotState]) -> None:
@@ -347,7 +368,7 @@ class Queue(Protocol):
         self,
         name: str,
         states: Sequence[SlotState],
-        disputed: Sequence[ItemNumber],
+        disputed: Mapping[ItemNumber, int],
         *,
         seen: Mapping[ItemNumber, str] | None = None,
         young: datetime | None = None,
@@ -372,6 +393,9 @@ class QueueHealth(Protocol):
 
     def depth(self, name: str) -> Mapping[Lane, int]:
         """Waiting queries per lane."""
+
+    def depth_by_requirement(self, name: str) -> Mapping[int, Mapping[Lane, int]]:
+        """Waiting queries per requirement (0: none) and lane."""
 
     def touched(self, name: str) -> Mapping[ItemNumber, str]:
         """Every item that the queue knows more of than its place in the order, with a token of what it knows."""

@@ -98,6 +98,40 @@ def test_sending_an_attempt_again_is_no_error(connection):
     assert waiting(connection, "sampler") == 2
 
 
+def test_an_attempt_that_no_worker_could_claim_goes_out_again(connection, monkeypatch):
+    """The store was away when the worker wanted to claim it: the steward's next message is taken up."""
+    calls = []
+
+    def plan(*args):
+        calls.append(args)
+        if len(calls) == 1:
+            raise Unavailable("the store is away")
+
+    monkeypatch.setitem(sys.modules, "labelloop.jobs", SimpleNamespace(plan=plan))
+    sender = RqBus(connection)
+    sender.send(job())
+    sampler_worker(connection).work(burst=True)
+    sender.send(job())
+    sampler_worker(connection).work(burst=True)
+    assert calls == [("plan-birds-7", 1)] * 2
+
+
+@pytest.mark.parametrize("state", ["started", "queued"])
+def test_an_attempt_whose_worker_died_before_the_claim_goes_out_again(connection, monkeypatch, state):
+    """Killed between taking the message up and claiming the job; one that is being taken up now is left alone."""
+    sender = RqBus(connection)
+    sender.send(job())
+    assert connection.lpop("rq:queue:sampler") == b"plan-birds-7-1"
+    connection.hset("rq:job:plan-birds-7-1", mapping={"status": state, "started_at": ""})
+    sender.send(job())
+    assert waiting(connection, "sampler") == 0
+    monkeypatch.setattr(bus, "CLAIMING", bus.CLAIMING * 0)
+    sender.send(job())
+    assert waiting(connection, "sampler") == 1
+    sender.send(job())
+    assert waiting(connection, "sampler") == 1
+
+
 def test_a_server_that_is_gone_is_unavailable(tmp_path):
     """A job that cannot be sent is an error, a nudge that cannot be sent is none."""
     lost = RqBus(connect(f"unix://{tmp_path}/none.sock"))

@@ -12,19 +12,21 @@ EVEN = {Lane.INFORMATIVE: 1.0}
 INFORMATIVE, MINORITY, AUDIT = Lane.INFORMATIVE, Lane.MINORITY, Lane.AUDIT
 
 
-def order(items, lane=INFORMATIVE, needed=1):
-    """Queries of these items, ranked as they stand."""
+def order(items, lane=INFORMATIVE, needed=1, requires=None):
+    """Queries of these items, ranked as they stand; `requires` maps items to requirements."""
+    asked = requires or {}
     return [
-        Query(item=item, lane=lane, rank=rank, score=1.0, probability=1.0, needed=needed)
+        Query(item=item, lane=lane, rank=rank, score=1.0, probability=1.0, needed=needed, requires=asked.get(item, 0))
         for rank, item in enumerate(items)
     ]
 
 
-def state(item, *, needed=1, done=0, live=(), out=(), until=SOON):
+def state(item, *, needed=1, done=0, live=(), out=(), until=SOON, requires=0):
     """What SQL says of an item; `live` are names."""
-    return SlotState(item=item, needed=needed, done=done, live=tuple((who, until) for who in live), excluded=tuple(out))
+    holders = tuple((who, until) for who in live)
+    return SlotState(item=item, needed=needed, done=done, live=holders, excluded=tuple(out), requires=requires)
 
 
-def take(queue, who, count, *, review=False, until=SOON):
+def take(queue, who, count, *, review=False, until=SOON, covers=()):
     """Numbers of the items proposed."""
-    return [one.item for one in queue.propose(NAME, who, count, expires_at=until, review=review)]
+    return [one.item for one in queue.propose(NAME, who, count, expires_at=until, review=review, covers=covers)]

@@ -80,7 +80,7 @@ def test_every_lane_tells_its_depth(queue):
     """Depth counts what waits: untouched and started items with an open slot, and disputed ones."""
     queue.load(NAME, 1, {INFORMATIVE: order([1, 2, 3], needed=2), AUDIT: order([9], AUDIT)}, [], EVEN)
     take(queue, "ada", 1)
-    queue.sync(NAME, [], [50, 51])
+    queue.sync(NAME, [], {50: 0, 51: 0})
     assert queue.depth(NAME) == {INFORMATIVE: 3, MINORITY: 0, AUDIT: 1, Lane.REVIEW: 2}
 
 
@@ -361,8 +361,8 @@ def test_sync_repairs_what_messages_lost(queue):
     load(queue, [1, 2, 3, 4], needed=2)
     assert take(queue, "ada", 2) == [1, 2]
     states = [state(1, needed=2, done=1, out=["ada"]), state(2, needed=2), state(3, needed=2, live=["ada", "ben"])]
-    assert queue.sync(NAME, states, []) == 3
-    assert queue.sync(NAME, states, []) == 0
+    assert queue.sync(NAME, states, {}) == 3
+    assert queue.sync(NAME, states, {}) == 0
     assert sorted(take(queue, "ada", 9)) == [2, 4]
     assert sorted(take(queue, "cy", 9)) == [1, 2, 4]
 
@@ -374,12 +374,12 @@ def test_sync_finds_items_that_are_in_no_set(queue, redis_connection):
     queue.done(NAME, "ada", [1])
     redis_connection.delete("labelloop:{birds}:items", "labelloop:{birds}:started:informative")
     states = [state(1, needed=2, done=1, out=["ada"])]
-    assert queue.sync(NAME, states, []) == 1
+    assert queue.sync(NAME, states, {}) == 1
     assert take(queue, "ben", 1) == [1]
     redis_connection.delete("labelloop:{birds}:started:informative")
     queue.put_back(NAME, "ben", [1], skip=False)
     redis_connection.delete("labelloop:{birds}:started:informative")
-    assert queue.sync(NAME, states, []) == 1
+    assert queue.sync(NAME, states, {}) == 1
     assert take(queue, "ben", 1) == [1]
 
 
@@ -388,7 +388,7 @@ def test_one_more_vote_opens_an_item_again(queue):
     queue.load(NAME, 1, {AUDIT: order([1], AUDIT)}, [], {AUDIT: 1.0})
     take(queue, "ada", 1)
     queue.done(NAME, "ada", [1])
-    queue.sync(NAME, [state(1, needed=2, done=1, out=["ada"])], [])
+    queue.sync(NAME, [state(1, needed=2, done=1, out=["ada"])], {})
     assert take(queue, "ada", 1) == []
     assert [(one.item, one.lane) for one in queue.propose(NAME, "ben", 1, expires_at=SOON)] == [(1, AUDIT)]
 
@@ -399,7 +399,7 @@ def test_an_older_reading_of_sql_takes_no_vote_back(queue):
     take(queue, "ada", 1)
     read = [state(1, live=["ada"])]
     queue.done(NAME, "ada", [1])
-    assert queue.sync(NAME, read, []) == 0
+    assert queue.sync(NAME, read, {}) == 0
     queue.reap(NAME, LATER)
     assert take(queue, "ben", 1) == []
 
@@ -410,7 +410,7 @@ def test_sync_gives_back_what_sql_says_nobody_ever_had(queue):
     assert take(queue, "ada", 2) == [1, 2]
     seen = queue.touched(NAME)
     assert set(seen) == {1, 2}
-    assert queue.sync(NAME, [state(1), state(2, live=["ada"])], [], seen=seen, young=SOON) == 1
+    assert queue.sync(NAME, [state(1), state(2, live=["ada"])], {}, seen=seen, young=SOON) == 1
     assert take(queue, "ben", 9) == [1]
 
 
@@ -421,7 +421,7 @@ def test_sync_leaves_alone_what_changed_after_sql_was_read(queue):
     seen, read = queue.touched(NAME), [state(1, live=["ada"]), state(2)]
     queue.put_back(NAME, "ada", [1], skip=True)
     assert take(queue, "ben", 2) == [1, 2]
-    assert queue.sync(NAME, read, [], seen=seen) == 0
+    assert queue.sync(NAME, read, {}, seen=seen) == 0
     assert take(queue, "cy", 9) == [3]
 
 
@@ -429,18 +429,18 @@ def test_sync_leaves_a_proposal_that_sql_may_still_grant(queue):
     """A lease that is younger than a grant takes is not given to another."""
     load(queue, [1])
     assert take(queue, "ada", 1) == [1]
-    assert queue.sync(NAME, [state(1)], [], seen=queue.touched(NAME), young=SOON - timedelta(seconds=1)) == 0
+    assert queue.sync(NAME, [state(1)], {}, seen=queue.touched(NAME), young=SOON - timedelta(seconds=1)) == 0
     assert take(queue, "ben", 1) == []
-    assert queue.sync(NAME, [state(1)], [], seen=queue.touched(NAME), young=SOON) == 1
+    assert queue.sync(NAME, [state(1)], {}, seen=queue.touched(NAME), young=SOON) == 1
     assert take(queue, "ben", 1) == [1]
 
 
 def test_sync_repairs_a_lost_release_of_a_reviewer(queue):
     """A disputed item that SQL says nobody holds is served to the next reviewer."""
     load(queue, [1])
-    queue.sync(NAME, [], [1])
+    queue.sync(NAME, [], {1: 0})
     assert take(queue, "rev", 1, review=True) == [1]
-    queue.sync(NAME, [state(1, needed=0)], [1], seen=queue.touched(NAME), young=SOON)
+    queue.sync(NAME, [state(1, needed=0)], {1: 0}, seen=queue.touched(NAME), young=SOON)
     assert take(queue, "rex", 1, review=True) == [1]
 
 
@@ -450,7 +450,7 @@ def test_sync_repairs_a_lost_release_of_a_reviewer(queue):
 def test_disputed_items_go_to_reviewers_only(queue):
     """A disputed item leaves its lane for the review, one reviewer at a time, until it is settled."""
     load(queue, [1, 2])
-    assert queue.sync(NAME, [], [1]) == 1
+    assert queue.sync(NAME, [], {1: 0}) == 1
     assert take(queue, "ada", 9) == [2]
     assert [(one.item, one.lane) for one in queue.propose(NAME, "rev", 9, expires_at=SOON, review=True)] == [
         (1, Lane.REVIEW)
@@ -461,14 +461,14 @@ def test_disputed_items_go_to_reviewers_only(queue):
     assert take(queue, "rex", 9, review=True) == [1]
     queue.done(NAME, "rex", [1])
     assert take(queue, "roy", 9, review=True) == []
-    assert queue.sync(NAME, [], []) == 0
+    assert queue.sync(NAME, [], {}) == 0
 
 
 def test_a_settled_dispute_leaves_the_review(queue):
     """What SQL no longer lists as disputed is not served; what it opens again is."""
     load(queue, [1, 2])
-    queue.sync(NAME, [], [1, 2])
-    queue.sync(NAME, [state(2, needed=4, done=3, out=["ada", "ben", "cy"])], [])
+    queue.sync(NAME, [], {1: 0, 2: 0})
+    queue.sync(NAME, [state(2, needed=4, done=3, out=["ada", "ben", "cy"])], {})
     assert take(queue, "rev", 9, review=True) == []
     assert take(queue, "ada", 9) == []
     assert take(queue, "di", 9) == [2]
@@ -476,12 +476,12 @@ def test_a_settled_dispute_leaves_the_review(queue):
 
 def test_a_reviewer_who_voted_is_passed_over(queue):
     """SQL refuses a reviewer an item he voted on; another gets it."""
-    queue.sync(NAME, [], [1, 2])
+    queue.sync(NAME, [], {1: 0, 2: 0})
     assert take(queue, "rev", 9, review=True) == [1, 2]
     queue.drop(NAME, "rev", [state(1, needed=2, done=2, out=["rev", "ada"]), state(2, needed=2, done=2, out=["ada"])])
     assert take(queue, "rev", 9, review=True) == []
     assert take(queue, "rex", 9, review=True) == [1]
-    queue.sync(NAME, [], [1, 2])
+    queue.sync(NAME, [], {1: 0, 2: 0})
     assert take(queue, "rev", 9, review=True) == [2]
 
 
@@ -493,7 +493,7 @@ def test_forgetting_a_project_leaves_no_key_and_no_other_project(queue, redis_co
     load(queue, [1, 2, 3], needed=2)
     queue.load("bees", 1, {INFORMATIVE: order([1])}, [], EVEN)
     take(queue, "ada", 1)
-    queue.sync(NAME, [], [9])
+    queue.sync(NAME, [], {9: 0})
     queue.forget(NAME)
     assert redis_connection.keys("labelloop:{birds}:*") == []
     assert queue.serving(NAME) is None

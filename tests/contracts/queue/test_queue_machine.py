@@ -20,6 +20,8 @@ from labelloop.domain.states import Lane
 from labelloop.domain.types import Query, SlotState
 
 ITEMS = range(10)
+COVERS = {"ada": (), "ben": (1,), "cy": (2,), "di": (1, 2), "zoe": (1, 2), "rev": (2, 1), "rex": ()}
+"""Annotators, and the requirements that each covers; zoe covers all there are."""
 PEOPLE = ["ada", "ben", "cy", "di"]
 people = st.sampled_from(PEOPLE)
 LEASE = timedelta(seconds=30)
@@ -36,6 +38,7 @@ class Row:
     disputed: bool = False
     resolved: bool = False
     touched: bool = False
+    requires: int = 0
 
     @property
     def over(self):
@@ -50,7 +53,10 @@ class Row:
         return not self.done and not self.live and not self.skipped
 
     def may(self, who):
-        return not self.over and who not in self.live and who not in self.excluded and self.free
+        return self.covered(who) and not self.over and self.free and who not in self.live and who not in self.excluded
+
+    def covered(self, who):
+        return not self.requires or self.requires in COVERS[who]
 
     @property
     def free(self):
@@ -62,12 +68,14 @@ class Machine(RuleBasedStateMachine):
 
     queue: RedisQueue
 
-    @initialize(seed=st.integers(0, 99), needed=st.integers(1, 3), scan=st.sampled_from([3, 400]))
-    def start(self, seed, needed, scan):
+    @initialize(
+        seed=st.integers(0, 99), needed=st.integers(1, 3), scan=st.sampled_from([3, 400]), kinds=st.sampled_from([1, 3])
+    )
+    def start(self, seed, needed, scan, kinds):
         self.connection.flushall()
         self.queue = RedisQueue(self.connection, scan=scan, page=2)
         self.roomy = scan > len(ITEMS)
-        self.rows = {item: Row(needed=needed) for item in ITEMS}
+        self.rows = {item: Row(needed=needed, requires=(item * 7 + seed) % kinds) for item in ITEMS}
         self.now, self.version = NOW, 0
         self.ranks, self.phantoms, self.deaf, self.read = {}, {}, set(), None
         self.load(seed=seed, stale=False)
@@ -83,6 +91,7 @@ class Machine(RuleBasedStateMachine):
             done=len(row.done),
             live=tuple(row.live.items()),
             excluded=tuple(sorted(row.excluded)),
+            requires=row.requires,
         )
 
     def states(self):
@@ -91,7 +100,7 @@ class Machine(RuleBasedStateMachine):
         ]
 
     def disputed(self):
-        return [item for item, row in self.rows.items() if row.disputed]
+        return {item: row.requires for item, row in self.rows.items() if row.disputed}
 
     def held(self):
         return sorted((item, who) for item, row in self.rows.items() for who in row.live)
@@ -105,7 +114,7 @@ class Machine(RuleBasedStateMachine):
     def propose(self, who, count, dies):
         """A batch is proposed and granted, unless the process dies in between."""
         before = {item: row.fresh and not self.in_flight(item) for item, row in self.rows.items()}
-        taken = self.queue.propose(NAME, who, count, expires_at=self.now + LEASE)
+        taken = self.pull(who, count)
         items = [one.item for one in taken]
         assert len(set(items)) == len(items) <= count
         self.check_order(who, taken, before)
@@ -126,6 +135,11 @@ class Machine(RuleBasedStateMachine):
         if refused:
             self.queue.drop(NAME, who, [self.state(item) for item in refused])
 
+    def pull(self, who, count, *, review=False):
+        taken = self.queue.propose(NAME, who, count, expires_at=self.now + LEASE, review=review, covers=COVERS[who])
+        assert all(self.rows[one.item].covered(who) for one in taken), f"{who} was offered what he does not cover"
+        return taken
+
     def check_order(self, who, taken, before):
         """Within its lane an untouched item is passed over by none of a later rank, nor by it any started one."""
         if self.deaf or not self.roomy:
@@ -138,7 +152,7 @@ class Machine(RuleBasedStateMachine):
             assert one.lane == lane
             for item, (other, at) in self.ranks.items():
                 row = self.rows[item]
-                if other == lane and item not in given and not row.over:
+                if other == lane and item not in given and not row.over and row.covered(who):
                     assert not (before[item] and at < rank), f"{item} was passed over by {one.item}"
                     free = len(row.done) + len(row.live) + len(self.in_flight(item)) < row.needed
                     waits = row.may(who) and free and who not in self.in_flight(item)
@@ -266,7 +280,15 @@ class Machine(RuleBasedStateMachine):
         cut = rng.randint(0, len(items))
         return {
             lane: [
-                Query(item=item, lane=lane, rank=rank, score=0, probability=1, needed=self.rows[item].needed)
+                Query(
+                    item=item,
+                    lane=lane,
+                    rank=rank,
+                    score=0,
+                    probability=1,
+                    needed=self.rows[item].needed,
+                    requires=self.rows[item].requires,
+                )
                 for rank, item in enumerate(part)
             ]
             for lane, part in ((INFORMATIVE, items[:cut]), (AUDIT, items[cut:]))
@@ -282,7 +304,7 @@ class Machine(RuleBasedStateMachine):
     def forget_and_rebuild(self, seed):
         """Redis loses everything and is rebuilt from SQL."""
         self.queue.forget(NAME)
-        assert self.queue.propose(NAME, "ada", 5, expires_at=self.now + LEASE) == []
+        assert self.pull("di", 5) == []
         self.phantoms, self.ranks = {}, {}
         # An old order may name what was settled before; only SQL still knows that.
         self.deaf = {item for item, row in self.rows.items() if row.resolved}
@@ -292,23 +314,23 @@ class Machine(RuleBasedStateMachine):
     # --- reviewers ---------------------------------------------------------------------------------------------
 
     @precondition(lambda self: self.disputed())
-    @rule(answer=st.booleans())
-    def review(self, answer):
-        """A reviewer gets disputed items and nothing else, and settles them or gives them back."""
-        taken = [one.item for one in self.queue.propose(NAME, "rev", 20, expires_at=self.now + LEASE, review=True)]
-        assert {item for item in taken if item not in self.deaf} <= set(self.disputed())
+    @rule(answer=st.booleans(), who=st.sampled_from(["rev", "rex"]))
+    def review(self, answer, who):
+        """A reviewer gets disputed items that he covers and nothing else, and settles them or gives them back."""
+        taken = [one.item for one in self.pull(who, 20, review=True)]
+        assert {item for item in taken if item not in self.deaf} <= self.disputed().keys()
         if answer:
             for item in taken:
                 self.rows[item].resolved, self.rows[item].disputed = True, False
-            self.queue.done(NAME, "rev", taken)
+            self.queue.done(NAME, who, taken)
         else:
-            self.queue.put_back(NAME, "rev", taken, skip=False)
+            self.queue.put_back(NAME, who, taken, skip=False)
 
     # --- what always holds -------------------------------------------------------------------------------------
 
     @rule()
     def nothing_is_lost_and_nothing_is_over(self):
-        """Somebody new gets every item that waits, and no other, then gives all of them back."""
+        """Somebody new who covers all gets every item that waits, and no other, then gives all of them back."""
         reached = self.drain()
         for item, row in self.rows.items():
             if item in self.deaf:
@@ -325,7 +347,7 @@ class Machine(RuleBasedStateMachine):
     def drain(self):
         reached = set()
         for _ in range(1 if self.roomy else 8):
-            batch = self.queue.propose(NAME, "zoe", len(ITEMS), expires_at=self.now + LEASE)
+            batch = self.pull("zoe", len(ITEMS))
             reached |= {one.item for one in batch}
         self.queue.put_back(NAME, "zoe", sorted(reached), skip=False)
         return reached

@@ -315,7 +315,7 @@ def test_history_tells_the_whole_story(desk):
     assert [one["state"] for one in history["dispatches"]] == ["done"]
     assert history["annotations"][0]["lease"] == history["dispatches"][0]["id"]
     assert [(one["label"], one["votes"]) for one in history["consensus"]] == [("a", 1)]
-    empty = {"dispatches": [], "annotations": [], "consensus": [], "priorities": []}
+    empty = {"requires": [], "dispatches": [], "annotations": [], "consensus": [], "priorities": []}
     assert desk.store.ledger.history(NAME, 1) == empty
     for unknown in (2, -1, 2**80):
         with pytest.raises(UnknownItem, match="numbered from 0"):

@@ -73,7 +73,7 @@ def test_one_more_vote_opens_the_item_again(desk):
 
 def test_a_dispute_waits_for_one_reviewer(disputed):
     """It leaves the vote lanes; one reviewer at a time holds it, and those who voted may not."""
-    assert disputed.store.verdicts.disputed(NAME) == [0]
+    assert disputed.store.verdicts.disputed(NAME) == {0: 0}
     assert disputed.grant("cid", 0) == []
     assert disputed.grant("ann", 0, lane=Lane.REVIEW) == []
     assert len(disputed.grant("rex", 0, lane=Lane.REVIEW)) == 1
@@ -88,7 +88,7 @@ def test_a_reviewer_decides_without_budget(disputed):
     leases = disputed.grant("rex", 0, lane=Lane.REVIEW, budget=spent)
     assert disputed.said("rex", *leases, label="b", role=Role.REVIEWER) == ["accepted"]
     assert disputed.store.projects.row(NAME).spent == spent
-    assert disputed.store.verdicts.disputed(NAME) == []
+    assert disputed.store.verdicts.disputed(NAME) == {}
     [ballot] = disputed.store.verdicts.pending(NAME, 10)
     assert [vote.role for vote in ballot.votes] == [Role.ANNOTATOR, Role.ANNOTATOR, Role.REVIEWER]
     verdict = Verdict(

@@ -16,7 +16,8 @@ Tell = Callable[[int], None]
 class Options:
     """How to read a file of items.
 
-    label, key, gold: columns that hold these; a column that is not named stays in `data`.
+    label, key, gold, requires: columns that hold these; a column that is not named stays in `data`. Skills are a list,
+        or a text with blanks or commas between them.
     columns: names of the columns of a file without header (CSV and TSV).
     quoting: whether quotes group a field (CSV and TSV).
     classes: rename labels: value in the file → class.
@@ -29,6 +30,7 @@ class Options:
     label: str | None = None
     key: str | None = None
     gold: str | None = None
+    requires: str | None = None
     columns: tuple[str, ...] | None = None
     quoting: bool = True
     classes: Mapping[str, str] | None = None
@@ -40,7 +42,7 @@ class Options:
     @property
     def named(self) -> tuple[str, ...]:
         """The columns asked for by name."""
-        return tuple(name for name in (self.label_column, self.key, self.gold) if name is not None)
+        return tuple(name for name in (self.label_column, self.key, self.gold, self.requires) if name is not None)
 
     @property
     def label_column(self) -> str | None:
@@ -73,8 +75,8 @@ def shape(row: Row, stem: str, options: Options) -> NewItem | InvalidLine:
     """A row as an item.
 
     A row that has an object under `data` is in the shape of the wire already; any other is flat: the columns of label,
-    key and gold are taken out, the rest is `data`. A row without a key gets one from its file and its row number, so
-    that reading the file again gives the same keys.
+    key, gold and requires are taken out, the rest is `data`. A row without a key gets one from its file and its row
+    number, so that reading the file again gives the same keys.
     """
     if not isinstance(row.values, Mapping):
         return InvalidLine(line=row.line, error=f"an item must be an object, not {type(row.values).__name__}")
@@ -91,6 +93,9 @@ def shape(row: Row, stem: str, options: Options) -> NewItem | InvalidLine:
             value = None if column is None else flat.pop(column, None)
             if value not in (None, ""):
                 wire[name] = value if isinstance(value, str) else str(value)
+        if options.requires is not None:
+            asked = flat.pop(options.requires, None)
+            wire["requires"] = asked.replace(",", " ").split() if isinstance(asked, str) else asked
         wire["data"] = flat
     for name in ("label", "gold"):
         if options.classes and isinstance(wire.get(name), str):

@@ -5,7 +5,7 @@ For `labelloop ingest PROJECT`, `simulate` and the demo. What is done with pool 
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import assert_never
 
@@ -166,12 +166,4 @@ def _hold_out(
 
 
 def _renamed(item: NewItem, key: str) -> NewItem:
-    return NewItem(
-        key=key,
-        data=item.data,
-        label=item.label,
-        gold=item.gold,
-        metadata=item.metadata,
-        needed=item.needed,
-        line=item.line,
-    )
+    return replace(item, key=key)

@@ -53,9 +53,10 @@ class Builder:
 
     def _fill(self, name: str, build: str, lanes: Mapping[Lane, Sequence[Query]]) -> None:
         calls: list[tuple[str | int, ...]] = [
-            (build, lane, ABANDONED_SECONDS, *_members(part))
+            (build, lane, requirement, ABANDONED_SECONDS, *_members(part))
             for lane, queries in lanes.items()
-            for part in chunks(queries, CHUNK)
+            for requirement, alike in _by_requirement(queries).items()
+            for part in chunks(alike, CHUNK)
         ]
         self._scripts.run_all("load", name, calls)
 
@@ -71,6 +72,13 @@ class Builder:
 
     def _touched(self, name: str) -> list[str]:
         return [str(item) for item in self._connection.hkeys(key(name, "items"))]
+
+
+def _by_requirement(queries: Sequence[Query]) -> Mapping[int, Sequence[Query]]:
+    found: dict[int, list[Query]] = {}
+    for query in queries:
+        found.setdefault(query.requires, []).append(query)
+    return found
 
 
 def _members(queries: Iterable[Query]) -> list[int]:

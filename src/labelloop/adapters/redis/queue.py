@@ -5,6 +5,7 @@ Every step is one Lua script, so nobody sees half of it. A server that fails sur
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from itertools import chain
 
 import redis
 
@@ -52,9 +53,9 @@ class RedisQueue:
     def propose_all(
         self, name: str, pulls: Sequence[Pull], *, expires_at: datetime
     ) -> list[list[Candidate] | TooOften]:
-        expiry = milliseconds(expires_at)
+        expiry, bounds = milliseconds(expires_at), (self._scan, self._page)
         calls: list[tuple[str | int, ...]] = [
-            (one.annotator, expiry, max(one.count, 0), int(one.review), self._scan, self._page, one.pulls or 0)
+            (one.annotator, expiry, max(one.count, 0), int(one.review), *bounds, one.pulls or 0, *one.covers)
             for one in pulls
         ]
         answers = self._scripts.run_all("propose", name, calls)
@@ -69,9 +70,10 @@ class RedisQueue:
         expires_at: datetime,
         review: bool = False,
         pulls: int | None = None,
+        covers: Sequence[int] = (),
     ) -> list[Candidate]:
         """As `propose_all`, for one annotator; raises TooOften."""
-        one = Pull(annotator=annotator, count=count, review=review, pulls=pulls)
+        one = Pull(annotator=annotator, count=count, review=review, pulls=pulls, covers=covers)
         proposed = self.propose_all(name, [one], expires_at=expires_at)[0]
         if isinstance(proposed, TooOften):
             raise proposed
@@ -101,7 +103,7 @@ class RedisQueue:
         self,
         name: str,
         states: Sequence[SlotState],
-        disputed: Sequence[ItemNumber],
+        disputed: Mapping[ItemNumber, int],
         *,
         seen: Mapping[ItemNumber, str] | None = None,
         young: datetime | None = None,
@@ -112,9 +114,10 @@ class RedisQueue:
         that costs a refused candidate or a wait until the next sync, never a wrong grant, for SQL has the last word.
         """
         guard = None if seen is None else Guard(seen=seen, young=young)
-        listed = {int(str(item)) for item in self._connection.zrange(key(name, "started:review"), 0, -1)}
-        calls = [(0, *part) for part in chunks(sorted(listed.difference(disputed)), CHUNK)]
-        calls += [(1, *part) for part in chunks(sorted(set(disputed) - listed), CHUNK)]
+        listed = self._listed(name)
+        over = [(item, 0) for item in sorted(listed.difference(disputed))]
+        new = [(item, disputed[item]) for item in sorted(disputed.keys() - listed)]
+        calls = [(add, *chain(*part)) for add, pairs_ in ((0, over), (1, new)) for part in chunks(pairs_, CHUNK)]
         reviews = self._scripts.run_all("review", name, calls)
         rows = [("exact", "", as_json(part, guard=guard)) for part in chunks(states, FEW)]
         places = self._scripts.run_all("place", name, rows)
@@ -139,13 +142,22 @@ class RedisQueue:
 
     @guarded
     def depth(self, name: str) -> Mapping[Lane, int]:
+        counts = self.depth_by_requirement(name).values()
+        return {lane: sum(one[lane] for one in counts) for lane in Lane}
+
+    @guarded
+    def depth_by_requirement(self, name: str) -> Mapping[int, Mapping[Lane, int]]:
         build = str(self._connection.hget(key(name, "cfg"), "build"))
+        asked = [(requirement, lane) for requirement in self._in_use(name) for lane in Lane]
         with self._connection.pipeline(transaction=False) as pipeline:
-            for lane in Lane:
-                pipeline.zcard(key(name, f"lane:{lane}:{build}"))
-                pipeline.zcard(key(name, f"started:{lane}"))
+            for requirement, lane in asked:
+                pipeline.zcard(_of(key(name, f"lane:{lane}:{build}"), requirement))
+                pipeline.zcard(_of(key(name, f"started:{lane}"), requirement))
             counts = pipeline.execute()
-        return {lane: fresh + started for lane, (fresh, started) in zip(Lane, pairs(counts), strict=True)}
+        found: dict[int, dict[Lane, int]] = {}
+        for (requirement, lane), (fresh, started) in zip(asked, pairs(counts), strict=True):
+            found.setdefault(requirement, {})[lane] = fresh + started
+        return found
 
     @guarded
     def touched(self, name: str) -> Mapping[ItemNumber, str]:
@@ -163,9 +175,25 @@ class RedisQueue:
     def forget(self, name: str) -> None:
         self._scripts.run("forget", name)
 
+    def _in_use(self, name: str) -> range:
+        """Numbers of requirements, 0 for none."""
+        return range(int(self._connection.hget(key(name, "cfg"), "highest") or 0) + 1)
+
+    def _listed(self, name: str) -> set[int]:
+        """Disputed items that wait in the review lane."""
+        with self._connection.pipeline(transaction=False) as pipeline:
+            for requirement in self._in_use(name):
+                pipeline.zrange(_of(key(name, "started:review"), requirement), 0, -1)
+            return {int(str(item)) for part in pipeline.execute() for item in part}
+
     @guarded
     def ping(self) -> bool:
         return bool(self._connection.ping())
+
+
+def _of(key_: str, requirement: int) -> str:
+    """Items that require nothing have the plain key (index.lua)."""
+    return f"{key_}:{requirement}" if requirement else key_
 
 
 def _candidates(name: str, one: Pull, taken: list[str]) -> list[Candidate] | TooOften:

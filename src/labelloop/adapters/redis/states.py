@@ -57,6 +57,7 @@ def _row(state: SlotState, query: Query | None, guard: Guard | None) -> dict[str
         "done": state.done,
         "live": [[who, milliseconds(expiry)] for who, expiry in state.live],
         "out": list(state.excluded),
+        "requires": state.requires,
     }
     if query is not None:
         row |= {"lane": query.lane, "rank": rank_of(query)}

@@ -2,12 +2,14 @@
 
 import time
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from redis import Redis
 from redis.exceptions import RedisError
 from rq import Queue
-from rq.exceptions import DuplicateJobError
+from rq.exceptions import DuplicateJobError, NoSuchJobError
+from rq.job import JobStatus
 from rq.serializers import JSONSerializer
 
 from labelloop.adapters.rq.allowlist import PLAN, TIDY, TRAIN, AllowListedJob
@@ -24,6 +26,8 @@ JOB_SECONDS = 24 * 3600
 TIDY_SECONDS = 120
 KEPT_SECONDS = 600
 """How long rq remembers that an attempt was handed over."""
+CLAIMING = timedelta(seconds=5)
+"""A worker that took a message up so long ago has claimed its job, or never will."""
 NUDGE_SECONDS = 0.2
 """Shortest time between two nudges of one process about one project."""
 
@@ -38,21 +42,41 @@ class RqBus:
     def send(self, job: Job) -> None:
         """Hand this attempt of a job to the worker of its kind; again is no error.
 
+        Only attempts that nobody has claimed are sent, so one that rq holds for run, or for running too long, is one
+        whose worker could not reach the store, or died before it could claim: it goes out again.
+
         Raises:
             Unavailable: Redis does not answer; the steward sends the job again.
         """
+        message = {
+            "args": (job.id, job.attempt),
+            "job_id": f"{job.id}-{job.attempt}",
+            "timeout": JOB_SECONDS,
+            "result_ttl": KEPT_SECONDS,
+            "failure_ttl": KEPT_SECONDS,
+        }
+        to, function = QUEUE_OF[job.kind], FUNCTION_OF[job.kind]
         try:
-            self._enqueue(
-                QUEUE_OF[job.kind],
-                FUNCTION_OF[job.kind],
-                args=(job.id, job.attempt),
-                job_id=f"{job.id}-{job.attempt}",
-                timeout=JOB_SECONDS,
-                result_ttl=KEPT_SECONDS,
-                failure_ttl=KEPT_SECONDS,
-            )
+            if not self._enqueue(to, function, **message) and self._dropped(to, str(message["job_id"])):
+                self._enqueue(to, function, **message)
         except RedisError as error:
             raise Unavailable(f"Job {job.id} was not sent: Redis does not answer ({error}).", job=job.id) from error
+
+    def _dropped(self, to: str, job_id: str) -> bool:
+        """Forget a message that no worker will come back to; False when one waits or is being taken up."""
+        waiting = self._queues[to]
+        try:
+            known = AllowListedJob.fetch(job_id, connection=waiting.connection, serializer=JSONSerializer)
+        except NoSuchJobError:
+            return True
+        status, since = known.get_status(refresh=False), known.started_at or known.enqueued_at
+        if status == JobStatus.QUEUED and waiting.get_job_position(job_id) is not None:
+            return False
+        young = since is not None and datetime.now(UTC) - since.replace(tzinfo=UTC) < CLAIMING
+        if young and status in {JobStatus.QUEUED, JobStatus.STARTED}:
+            return False
+        known.delete()
+        return True
 
     def nudge(self, name: str) -> None:
         """Tell the steward that a project has something to settle.

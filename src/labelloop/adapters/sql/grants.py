@@ -8,9 +8,11 @@ from typing import NamedTuple
 import orjson
 from sqlalchemy import Connection
 
+from labelloop.adapters.sql import requirements
 from labelloop.adapters.sql.assignments import Assignment, free_slot, past, review_slot
 from labelloop.adapters.sql.driver import Driver, inserting, statement
 from labelloop.adapters.sql.tables import microseconds
+from labelloop.domain.skills import Skills
 from labelloop.domain.states import AssignmentState, ItemState, Lane
 from labelloop.domain.types import Candidate, ItemNumber, Lease, LeaseId, Proposal
 
@@ -34,7 +36,7 @@ class Grants:
     def __call__(self, connection: Connection) -> list[list[Lease]]:
         """Write the leases; a number of statements that does not grow with the proposals or their candidates."""
         driver = Driver(connection)
-        desk = _look(driver, self)
+        desk = _look(connection, driver, self)
         placed = [[desk.place(one, proposal) for one in desk.affordable(proposal)] for proposal in self.proposals]
         new = [one for batch in placed for one in batch]
         if new:
@@ -62,6 +64,7 @@ class _Item(NamedTuple):
     state: str
     needed: int
     pending: int
+    requires: int
 
 
 class _Plan(NamedTuple):
@@ -95,6 +98,7 @@ class _Desk:
     answered: set[tuple[int, str]]
     open_leases: dict[str, int]
     left: int | None
+    requirements: Sequence[Skills]
     fresh: set[int] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -108,7 +112,7 @@ class _Desk:
         for one in {candidate.item: candidate for candidate in proposal.candidates}.values():
             if self.open_leases.get(mine, 0) >= self.grants.most:
                 return
-            if not self._allowed(one, mine):
+            if not self._allowed(one, proposal):
                 continue
             if one.lane is not Lane.REVIEW and self.left is not None:
                 if self.left <= 0:
@@ -117,10 +121,12 @@ class _Desk:
             self.open_leases[mine] = self.open_leases.get(mine, 0) + 1
             yield one
 
-    def _allowed(self, one: Candidate, annotator: str) -> bool:
-        """Whether the item is open, has a free slot, and this annotator has not had it."""
-        row = self.items.get(one.item)
+    def _allowed(self, one: Candidate, proposal: Proposal) -> bool:
+        """Whether the item is open, has a free slot, and this annotator has its skills and has not had it."""
+        row, annotator = self.items.get(one.item), proposal.annotator
         if row is None or (one.item, annotator) in self.answered:
+            return False
+        if row.requires and not self.requirements[row.requires - 1] <= proposal.skills:
             return False
         before = self.past.get(one.item, ())
         if any(other.annotator == annotator and other.state in _TURN for other in before):
@@ -179,7 +185,7 @@ class _Desk:
             following[one.lane] += 1
 
 
-def _look(driver: Driver, grants: Grants) -> _Desk:
+def _look(connection: Connection, driver: Driver, grants: Grants) -> _Desk:
     project, moment = grants.project, microseconds(grants.now)
     numbers = list({one.item for proposal in grants.proposals for one in proposal.candidates})
     before = past(driver, project, numbers, grants.now)
@@ -188,15 +194,17 @@ def _look(driver: Driver, grants: Grants) -> _Desk:
     if grants.budget is not None:
         left = grants.budget - known.spent - driver.rows(_PAID, project, moment)[0][0]
     annotators = list({proposal.annotator for proposal in grants.proposals})
+    items = {row[0]: _Item(*row) for row in driver.rows(_ITEMS, project, numbers)}
     return _Desk(
         grants=grants,
         project=known,
-        items={row[0]: _Item(*row) for row in driver.rows(_ITEMS, project, numbers)},
+        items=items,
         plans={row[0]: _Plan(*row) for row in driver.rows(_PLANS, project, known.round, numbers)},
         past=before,
         answered=set(driver.rows(_ANSWERED, project, numbers)),
         open_leases=dict(driver.rows(_OPEN, project, moment, annotators)),
         left=left,
+        requirements=requirements.known(connection, project) if any(row.requires for row in items.values()) else (),
     )
 
 
@@ -228,7 +236,9 @@ _OPEN = statement(
     "SELECT annotator, count(*) FROM assignment"
     " WHERE project = ? AND state = 'leased' AND expires_at > ? AND annotator IN [?] GROUP BY annotator"
 )
-_ITEMS = statement("SELECT number, key, data, state, needed, pending FROM item WHERE project = ? AND number IN [?]")
+_ITEMS = statement(
+    "SELECT number, key, data, state, needed, pending, requires FROM item WHERE project = ? AND number IN [?]"
+)
 # On its own: joined to the items, PostgreSQL may read the whole round.
 _PLANS = statement(
     "SELECT item, lane, rank, score, probability FROM query WHERE project = ? AND round = ? AND item IN [?]"

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, Select, and_, select
 
 from labelloop.adapters.sql import tables
+from labelloop.adapters.sql.requirements import known
 from labelloop.domain.errors import UnknownItem
 from labelloop.domain.types import ItemNumber, Json
 
@@ -15,16 +16,18 @@ _HIDDEN = {"project", "item"}
 
 
 def of_item(connection: Connection, project: int, name: str, number: ItemNumber) -> dict[str, Json]:
-    """Its dispatches, annotations, consensus and priorities, oldest first.
+    """The skills it requires; its dispatches, annotations, consensus and priorities, oldest first.
 
     Raises:
         UnknownItem: the project has no item of this number.
     """
     own = and_(_items.c.project == project, _items.c.number == number)
-    if not 0 <= number < 2**31 or connection.execute(select(_items.c.number).where(own)).first() is None:
+    found = connection.execute(select(_items.c.requires).where(own)).first() if 0 <= number < 2**31 else None
+    if found is None:
         detail = f"Project {name!r} has no item {number}. Items are numbered from 0 in order of arrival."
         raise UnknownItem(detail, project=name, item=number)
-    return {
+    requires = sorted(known(connection, project)[found.requires - 1]) if found.requires else []
+    return {"requires": requires} | {
         key: [_plain(row) for row in connection.execute(_of(table, project, number)).mappings()]
         for key, table in (
             ("dispatches", tables.assignment),

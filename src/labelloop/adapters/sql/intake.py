@@ -11,9 +11,11 @@ from sqlalchemy import Connection, Insert, Text, bindparam, func, insert, select
 
 from labelloop.adapters.sql import tables
 from labelloop.adapters.sql.database import chunks
+from labelloop.adapters.sql.requirements import Numbering
 from labelloop.domain.errors import InvalidItems
+from labelloop.domain.skills import MOST_REQUIREMENTS
 from labelloop.domain.states import ItemState, LabelSource
-from labelloop.domain.types import NewItem
+from labelloop.domain.types import InvalidLine, NewItem
 
 _items = tables.item
 _STATES = (ItemState.POOLED, ItemState.RESOLVED, ItemState.RETIRED)
@@ -27,7 +29,10 @@ def insertion() -> Insert:
 
 @dataclass(slots=True)
 class Intake:
-    """Sorts items that arrive for one project. `rows` is what has to be written, numbered from `first` onward."""
+    """Sorts items that arrive for one project. `rows` is what has to be written, numbered from `first` onward.
+
+    `invalid` are those that ask for a requirement that is one too many.
+    """
 
     project: int
     first: int
@@ -36,7 +41,12 @@ class Intake:
     keys: set[str] = field(default_factory=set)
     originals: dict[bytes, int] = field(default_factory=dict)
     rows: list[dict[str, Any]] = field(default_factory=list)
+    invalid: list[InvalidLine] = field(default_factory=list)
     added: int = 0
+    requirements: Numbering = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.requirements = Numbering(self.project)
 
     def take(self, items: Sequence[NewItem], connection: Connection) -> None:
         """Sort all of them; the store is asked twice per chunk, whatever its size."""
@@ -45,7 +55,8 @@ class Intake:
             digests = [_digest(item) for item in chunk]
             self._recall(connection, [item.key for item in chunk], digests)
             for item, text, digest in zip(chunk, texts, digests, strict=True):
-                self._sort(item, text, digest)
+                self._sort(item, text, digest, connection)
+        self.requirements.write(connection)
 
     def states(self) -> dict[str, int]:
         """How many rows of each state there are."""
@@ -59,8 +70,12 @@ class Intake:
         for digest, number in connection.execute(found.group_by(_items.c.digest)):
             self.originals.setdefault(bytes(digest), number)
 
-    def _sort(self, item: NewItem, text: tuple[str, str], digest: bytes) -> None:
+    def _sort(self, item: NewItem, text: tuple[str, str], digest: bytes, connection: Connection) -> None:
         if item.key in self.keys:
+            return
+        requires = self.requirements.of(item.requires, connection)
+        if requires is None:
+            self.invalid.append(InvalidLine(line=item.line, error=_too_many(item)))
             return
         self.keys.add(item.key)
         number = self.first + len(self.rows)
@@ -84,10 +99,18 @@ class Intake:
                 "source": None if item.label is None else LabelSource.IMPORT,
                 "needed": item.needed or self.needed,
                 "priority": 0,
+                "requires": requires,
                 "created_at": self.now,
                 "resolved_at": self.now if labeled else None,
             }
         )
+
+
+def _too_many(item: NewItem) -> str:
+    return (
+        f"item {item.key!r}: `requires` is the {MOST_REQUIREMENTS + 1}th different requirement, and a project may have "
+        f"{MOST_REQUIREMENTS}. Ask for fewer combinations of skills, or put these items into a project of their own"
+    )
 
 
 def _encode(item: NewItem) -> tuple[str, str]:

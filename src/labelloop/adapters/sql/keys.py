@@ -2,12 +2,14 @@
 
 from datetime import datetime
 
+import orjson
 from sqlalchemy import update
 
 from labelloop.adapters.sql import tables
 from labelloop.adapters.sql.database import Database
 from labelloop.adapters.sql.driver import Driver, statement
 from labelloop.domain.errors import Conflict
+from labelloop.domain.skills import Skills
 from labelloop.domain.states import Role
 from labelloop.domain.types import Identity, Subject
 
@@ -29,7 +31,7 @@ class SqlKeys:
         row = {"digest": digest, "subject": identity.subject, "role": identity.role, "project": identity.project}
         with self._database.write() as connection:
             new = self._database.insert(_keys).on_conflict_do_nothing()
-            connection.execute(new, {**row, "created_at": now})
+            connection.execute(new, {**row, "skills": sorted(identity.skills), "created_at": now})
         if self.find(digest) != identity:
             raise Conflict("This key is revoked or stands for somebody else. Make a new one.")
 
@@ -38,8 +40,15 @@ class SqlKeys:
             rows = Driver(connection).rows(_FIND, digest)
         if not rows:
             return None
-        subject, role, project = rows[0]
-        return Identity(subject=Subject(subject), role=Role(role), project=project)
+        subject, role, project, skills = rows[0]
+        return Identity(
+            subject=Subject(subject), role=Role(role), project=project, skills=frozenset(orjson.loads(skills))
+        )
+
+    def carried(self, name: str) -> list[tuple[Role, Skills]]:
+        with self._database.read() as connection:
+            rows = Driver(connection).rows(_CARRIED, name)
+        return [(Role(role), frozenset(orjson.loads(skills))) for role, skills in rows]
 
     def revoke(self, digest: str, now: datetime) -> bool:
         """False when there was no such key, or it was revoked before."""
@@ -48,4 +57,7 @@ class SqlKeys:
             return connection.execute(valid.values(revoked_at=now)).rowcount == 1
 
 
-_FIND = statement("SELECT subject, role, project FROM api_key WHERE digest = ? AND revoked_at IS NULL")
+_FIND = statement("SELECT subject, role, project, skills FROM api_key WHERE digest = ? AND revoked_at IS NULL")
+_CARRIED = statement(
+    "SELECT DISTINCT role, skills FROM api_key WHERE revoked_at IS NULL AND (project IS NULL OR project = ?)"
+)

@@ -191,7 +191,9 @@ def _pooled(query: Select[Any], table: Any, project: int) -> Select[Any]:
 def _slots(connection: Connection, project: int, numbers: list[int]) -> Iterable[SlotState]:
     own = and_(_items.c.project == project, _items.c.number.in_(numbers))
     items = connection.execute(
-        select(_items.c.number, _items.c.state, _items.c.needed, _items.c.votes).where(own).order_by(_items.c.number)
+        select(_items.c.number, _items.c.state, _items.c.needed, _items.c.votes, _items.c.requires)
+        .where(own)
+        .order_by(_items.c.number)
     ).all()
     live: dict[int, list[tuple[Subject, datetime]]] = defaultdict(list)
     excluded: dict[int, set[Subject]] = defaultdict(set)
@@ -212,4 +214,5 @@ def _slots(connection: Connection, project: int, numbers: list[int]) -> Iterable
             done=row.votes,
             live=tuple(live[row.number]),
             excluded=tuple(sorted(excluded[row.number])),
+            requires=row.requires,
         )

@@ -21,11 +21,12 @@ from sqlalchemy import (
     update,
 )
 
-from labelloop.adapters.sql import tables
+from labelloop.adapters.sql import requirements, tables
 from labelloop.adapters.sql.database import Database, chunks
 from labelloop.adapters.sql.intake import Intake, insertion
+from labelloop.domain.skills import Skills
 from labelloop.domain.states import ItemState, Priority
-from labelloop.domain.types import IngestReport, Item, ItemNumber, NewItem, PoolCounts, Subject
+from labelloop.domain.types import IngestReport, Item, ItemNumber, NewItem, PoolCounts, Requirement, Subject
 from labelloop.maths.arrays import Ints
 from labelloop.projects import Project
 
@@ -48,6 +49,7 @@ class SqlPool:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._needed: dict[int, int] = {}
+        self._requirements: dict[int, list[Skills]] = {}
 
     def add(self, name: str, items: Sequence[NewItem], now: datetime) -> IngestReport:
         project = self._database.id_of(name)
@@ -62,7 +64,10 @@ class SqlPool:
                 counted = {state: _projects.c[state] + count for state, count in intake.states().items()}
                 grown = {"items": first + len(intake.rows), "pool_version": _projects.c.pool_version + 1}
                 connection.execute(update(_projects).where(own).values({**counted, **grown}))
-        return IngestReport(received=len(items), added=intake.added, duplicates=len(items) - intake.added)
+        duplicates = len(items) - intake.added - len(intake.invalid)
+        return IngestReport(
+            received=len(items), added=intake.added, duplicates=duplicates, invalid=tuple(intake.invalid)
+        )
 
     def items(self, name: str, numbers: Sequence[ItemNumber]) -> list[Item]:
         project = self._database.id_of(name)
@@ -146,6 +151,37 @@ class SqlPool:
         asked = select(_items.c.number, _items.c.priority).where(_items.c.project == project, text(tables.PREFERRED))
         with self._database.read() as connection:
             return {ItemNumber(row.number): row.priority for row in connection.execute(asked)}
+
+    def requirements(self, name: str, count: int) -> Sequence[Skills]:
+        project = self._database.id_of(name)
+        remembered = self._requirements.get(project, [])
+        if len(remembered) < count:
+            with self._database.read() as connection:
+                remembered = requirements.known(connection, project)
+            self._requirements[project] = remembered
+        return remembered
+
+    def required(self, name: str) -> tuple[Ints, Ints]:
+        project = self._database.id_of(name)
+        asked = select(_items.c.number, _items.c.requires).where(
+            _items.c.project == project, text(tables.REQUIRED), _items.c.state == ItemState.POOLED
+        )
+        with self._database.read() as connection:
+            rows = _cursor(connection, asked).fetchall()
+        numbers = np.fromiter((row[0] for row in rows), dtype=np.int64, count=len(rows))
+        requires = np.fromiter((row[1] for row in rows), dtype=np.int64, count=len(rows))
+        order = np.argsort(numbers)
+        return numbers[order], requires[order]
+
+    def unplanned(self, name: str) -> Mapping[int, int]:
+        project = self._database.id_of(name)
+        with self._database.read() as connection:
+            return requirements.unplanned(connection, project)
+
+    def open_requirements(self, name: str) -> list[Requirement]:
+        project = self._database.id_of(name)
+        with self._database.read() as connection:
+            return requirements.open_ones(connection, project)
 
     def counts(self, name: str) -> PoolCounts:
         project = self._database.id_of(name)

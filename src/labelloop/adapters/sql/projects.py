@@ -62,6 +62,7 @@ class SqlProjects:
             champion=None if row.champion is None else ModelNumber(row.champion),
             round=None if row.round is None else RoundNumber(row.round),
             created_at=EPOCH + row.created_at * MICROSECOND,
+            requirements=row.requirements,
         )
 
     def names(self) -> list[str]:
@@ -93,6 +94,7 @@ class _Row(NamedTuple):
     champion: int | None
     round: int | None
     created_at: int
+    requirements: int
 
 
 _ROW = statement(f"SELECT {', '.join(_Row._fields)} FROM project WHERE id = ?")  # noqa: S608 - our own names

@@ -29,7 +29,7 @@ _items, _projects, _queries, _rounds = tables.item, tables.project, tables.query
 _leases = tables.assignment
 _QUERY = inserting("query", "project", "round", "item", "lane", "rank", "score", "probability", "needed")
 _ASKED = statement(
-    "SELECT q.item, q.lane, q.rank, q.score, q.probability, i.needed, i.priority"
+    "SELECT q.item, q.lane, q.rank, q.score, q.probability, i.needed, i.priority, i.requires"
     " FROM query q JOIN item i ON i.project = q.project AND i.number = q.item"
     " WHERE q.project = ? AND q.round = ? AND i.state = 'pooled' ORDER BY q.lane, q.rank"
 )

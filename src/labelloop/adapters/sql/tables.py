@@ -113,6 +113,19 @@ project = Table(
     Column("champion", Integer),
     Column("round", Integer),
     Column("created_at", Instant, nullable=False),
+    # How many rows of `requirement` it has: read with each pull, so that nobody looks for more where there are none.
+    Column("requirements", Integer, nullable=False, server_default=text("0")),
+)
+
+requirement = Table(
+    "requirement",
+    metadata,
+    _project(),
+    # From 1, in order of arrival; an item names it, 0 for none.
+    Column("number", SmallInteger, nullable=False),
+    Column("skills", Document, nullable=False),
+    PrimaryKeyConstraint("project", "number"),
+    Index("requirement_skills", "project", "skills", unique=True),
 )
 
 WAITING = "state = 'pooled' AND votes = 0"
@@ -121,6 +134,7 @@ PREFERRED = "state = 'pooled' AND priority <> 0"
 RESOLVED = "state = 'resolved'"
 DISPUTED = "state = 'disputed'"
 PENDING = "pending = 1"
+REQUIRED = "requires <> 0 AND state IN ('pooled', 'disputed')"
 
 item = Table(
     "item",
@@ -146,6 +160,7 @@ item = Table(
     Column("pending", SmallInteger, nullable=False, default=0),
     Column("created_at", Instant, nullable=False),
     Column("resolved_at", Instant),
+    Column("requires", SmallInteger, nullable=False, server_default=text("0")),
     PrimaryKeyConstraint("project", "number"),
     Index("item_key", "project", "key", unique=True),
     Index("item_digest", "project", "digest"),
@@ -155,6 +170,7 @@ item = Table(
     _partial("item_resolved", "project", "number", "label", "source", where=RESOLVED),
     _partial("item_disputed", "project", "number", where=DISPUTED),
     _partial("item_pending", "project", "number", where=PENDING),
+    _partial("item_required", "project", "requires", "state", "number", where=REQUIRED),
 )
 
 round_ = Table(
@@ -361,4 +377,5 @@ api_key = Table(
     Column("project", Text),
     Column("created_at", Instant, nullable=False),
     Column("revoked_at", Instant),
+    Column("skills", Document, nullable=False, server_default=text("'[]'")),
 )

@@ -42,12 +42,13 @@ class SqlVerdicts:
                 _apply(connection, project, taken, now)
         return len(taken)
 
-    def disputed(self, name: str) -> list[ItemNumber]:
+    def disputed(self, name: str) -> Mapping[ItemNumber, int]:
         """Those that wait for a reviewer; not those whose reviewer has answered."""
         project = self._database.id_of(name)
-        asked = select(_items.c.number).where(_items.c.project == project, text(tables.DISPUTED), _items.c.pending == 0)
+        waits = and_(_items.c.project == project, text(tables.DISPUTED), _items.c.pending == 0)
+        asked = select(_items.c.number, _items.c.requires).where(waits).order_by(_items.c.number)
         with self._database.read() as connection:
-            return [ItemNumber(n) for n in connection.execute(asked.order_by(_items.c.number)).scalars()]
+            return {ItemNumber(row.number): row.requires for row in connection.execute(asked)}
 
     def dispute_skipped(
         self, name: str, skips: int, *, now: datetime, items: Sequence[ItemNumber] | None = None

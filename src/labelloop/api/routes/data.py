@@ -52,8 +52,8 @@ async def ingest(project: str, request: Request, _: Engineer, use: Use) -> Respo
         raw = await bodies.read_json(request)
         if not isinstance(raw, list):
             raise Invalid(
-                "The body must be a JSON array of items `{key, data, label?, gold?, metadata?, needed?}`, or such "
-                "objects line by line with Content-Type: application/x-ndjson."
+                "The body must be a JSON array of items `{key, data, label?, gold?, metadata?, needed?, requires?}`, "
+                "or such objects line by line with Content-Type: application/x-ndjson."
             )
         rows = (loop_ingest.read(one, line) for line, one in enumerate(raw, start=1))
         found = await _in_thread(use, lambda: _ingest(ports, project, rows))

@@ -11,6 +11,7 @@ from labelloop.api import answers, bodies, problems
 from labelloop.api.access import PUBLIC, Admin, Annotator, Local, cover
 from labelloop.api.context import Context, Use
 from labelloop.api.keys import digest_key, new_key
+from labelloop.domain import skills
 from labelloop.domain.errors import LabelloopError
 from labelloop.domain.types import Identity, Subject
 from labelloop.telemetry import logger
@@ -54,7 +55,9 @@ async def openapi(request: Request) -> Response:
 @router.get("/v1/whoami", operation_id="whoami")
 async def whoami(who: Annotator) -> Response:
     """Whom this key stands for, and what it may do."""
-    return answers.reply({"subject": who.subject, "role": who.role, "project": who.project})
+    return answers.reply(
+        {"subject": who.subject, "role": who.role, "project": who.project, "skills": sorted(who.skills)}
+    )
 
 
 @router.post("/v1/keys", operation_id="create_key", status_code=201, openapi_extra=bodies.described(bodies.KeyRequest))
@@ -63,11 +66,15 @@ async def create_key(request: Request, who: Admin, use: Use) -> Response:
     asked = await bodies.read_model(request, bodies.KeyRequest)
     if who.project is not None:
         cover(who, asked.project or "")
+    carried = skills.read(asked.skills, most=skills.MOST_CARRIED)
     key = new_key()
-    identity = Identity(subject=Subject(asked.subject), role=asked.role, project=asked.project)
+    identity = Identity(
+        subject=Subject(asked.subject), role=asked.role, project=asked.project, skills=frozenset(carried)
+    )
     await run_in_threadpool(_keep, use, identity, key)
-    log.info("key.created", subject=asked.subject, role=asked.role, project=asked.project, by=who.subject)
-    return answers.reply({"key": key, "subject": asked.subject, "role": asked.role, "project": asked.project}, 201)
+    made = {"subject": asked.subject, "role": asked.role, "project": asked.project, "skills": carried}
+    log.info("key.created", **made, by=who.subject)
+    return answers.reply({"key": key, **made}, 201)
 
 
 def _keep(context: Context, identity: Identity, key: str) -> None:

@@ -1,5 +1,6 @@
 -- Set items to what SQL says of them. ARGV: mode, annotator, JSON list of
--- {item, needed, done, live = [[who, expiry]], out = [who], lane?, rank?, seen?, young?}. Answers how many differed.
+-- {item, needed, done, live = [[who, expiry]], out = [who], requires, lane?, rank?, seen?, young?}.
+-- Answers how many differed.
 --
 -- exact: SQL was read just now, it is right.  merge: leases and exclusions made since it was read stay.
 -- With an annotator (SQL refused him) his lease on each item ends first.
@@ -44,12 +45,13 @@ local function same(item, seen, record, expiry)
     if record.live[who] and tonumber(call('ZSCORE', LEASES, lease_of(item, who)) or 0) ~= at then return false end
   end
   local open = record.done + size(record.live) < record.needed
-  return open == (call('ZSCORE', started_key(record.lane), item) ~= false) and not waiting(item)
+  local listed = call('ZSCORE', started_key(record.lane, requirement_of(item)), item) ~= false
+  return open == listed and not waiting(item)
 end
 
 local function write(item, seen, record, expiry)
   if seen then
-    if seen.lane ~= record.lane then call('ZREM', started_key(seen.lane), item) end
+    if seen.lane ~= record.lane then call('ZREM', started_key(seen.lane, requirement_of(item)), item) end
     for who in pairs(seen.live) do
       if not record.live[who] then call('ZREM', LEASES, lease_of(item, who)) end
     end
@@ -82,9 +84,20 @@ local function unsure(state, seen)
   return false
 end
 
+-- Redis was wrong about what an item requires: it stays where it stood, among those of its requirement.
+local function move(item, seen, requirement)
+  local lane, rank, needed = waiting(item)
+  withdraw(item)
+  if seen then call('ZREM', started_key(seen.lane, requirement_of(item)), item) end
+  set_requirement(item, requirement)
+  if lane then call('ZADD', lane_key(lane, requirement), rank * 16 + needed, item) end
+  if seen then save(item, seen) end
+end
+
 local function place(state)
   local item, seen = state.item, fetch(state.item)
   if unsure(state, seen) then return 0 end
+  if state.requires ~= requirement_of(item) then move(item, seen, state.requires) end
   if annotator ~= '' then
     end_lease(item, annotator, seen)
     if seen then save(item, seen) end

@@ -10,7 +10,7 @@ for i = 3, #ARGV do
     save(item, record)
     found = found + 1
   elseif lane then
-    call('ZADD', lane_key(lane), (rank % offset - level * offset) * 16 + needed, item)
+    call('ZADD', lane_key(lane, requirement_of(item)), (rank % offset - level * offset) * 16 + needed, item)
     found = found + 1
   end
 end

@@ -3,8 +3,16 @@ local version, new = tonumber(ARGV[1]), ARGV[2]
 local old = build
 local stale = tonumber(call('HGET', CFG, 'version') or -1) > version
 local gone = stale and new or old
+
+-- Each key of a build, for each requirement in use.
+local function each(command, name)
+  for requirement = 0, highest do
+    for i = 1, 3 do call(command, of(P .. 'lane:' .. LANES[i] .. ':' .. name, requirement)) end
+  end
+end
+
 if not stale then
-  for i = 1, 3 do call('PERSIST', P .. 'lane:' .. LANES[i] .. ':' .. new) end
+  each('PERSIST', new)
   local share, changed = {}, false
   for i = 3, #ARGV, 2 do share[ARGV[i]] = ARGV[i + 1] end
   for i = 1, 3 do
@@ -20,7 +28,5 @@ if not stale then
   end
   call('HSET', CFG, 'version', ARGV[1], 'build', new)
 end
-if gone then
-  for i = 1, 3 do call('UNLINK', P .. 'lane:' .. LANES[i] .. ':' .. gone) end
-end
+if gone then each('UNLINK', gone) end
 return stale and 0 or 1
