@@ -245,9 +245,9 @@ class LoopMachine(RuleBasedStateMachine):
         )
         self.deaf = True
 
-    @rule(name=people)
-    def reload_the_page(self, name):
+    def reload_the_page(self):
         """Open leases are the ones that were given and are not over, also those whose answer was lost on the way."""
+        name = self.rng.choice(PEOPLE)
         found = open_leases(self.ports, self.name, identity(name)).leases
         rows = self.rows()
         live = {one.id for one in rows.leases if one.annotator == name and one.state == "leased"}
@@ -313,6 +313,39 @@ class LoopMachine(RuleBasedStateMachine):
         """A good answer."""
         chosen = data.draw(st.sampled_from(self.alive()))
         self.send([self.sheet(chosen.who, [chosen], label, None)], fate)
+
+    @rule(
+        visits=st.lists(st.tuples(people, st.integers(1, 4), labels), min_size=1, max_size=4),
+        wait=st.sampled_from([0, 0, 5, LEASE + 1]),
+    )
+    def work(self, visits, wait):
+        """Some come at the same time, take work, think for a while, and answer at the same time."""
+        known = len(self.given)
+        self.lease([(name, many) for name, many, _ in visits])
+        new = self.given[known:]
+        if wait:
+            self.pass_time(wait)
+        calls = [
+            self.sheet(name, mine, label, f"k{next(NUMBERS)}")
+            for name, label in {name: label for name, _, label in visits}.items()
+            if (mine := [one for one in new if one.who == name])
+        ]
+        if calls:
+            self.send(calls, "told")
+
+    @rule(pair=st.permutations(PEOPLE), order=st.booleans(), tended=st.booleans())
+    def overtake(self, pair, order, tended):
+        """One is slow, another gets the same items meanwhile, and both answer at the same time."""
+        slow, quick, *_ = pair
+        known = len(self.given)
+        self.lease([(slow, 2)])
+        self.pass_time(LEASE + 1)
+        self.tend(thorough=tended)
+        self.lease([(quick, 4)])
+        by = {name: [one for one in self.given[known:] if one.who == name] for name in (slow, quick)}
+        calls = [self.sheet(name, mine, "c0", None) for name, mine in by.items() if mine]
+        if calls:
+            self.send(calls if order else calls[::-1], "told")
 
     def alive(self):
         return [one for one in self.given[-12:] if one.until > self.now]
@@ -413,7 +446,6 @@ class LoopMachine(RuleBasedStateMachine):
         then = int((jobs[0].result or {}).get("resolved", 0)) if jobs else 0
         return resolved >= 3 and resolved > then and (not jobs or resolved - then >= 3)
 
-    @rule()
     def train(self):
         """The training that was asked for ends; labels that came meanwhile are for the next one."""
         for job in self.ports.jobs.unfinished(self.name, self.now - SILENCE):
@@ -423,7 +455,6 @@ class LoopMachine(RuleBasedStateMachine):
 
     # --- planners --------------------------------------------------------------------------------------------------
 
-    @rule()
     def plan(self):
         """A sampler does the plan jobs that are due."""
         for job in self.ports.jobs.unfinished(self.name, self.now - SILENCE):
@@ -442,10 +473,10 @@ class LoopMachine(RuleBasedStateMachine):
         else:
             self.serve(planned)
 
-    @precondition(lambda self: self.stale)
-    @rule()
     def serve_an_old_order(self):
         """A planner that was overtaken swaps in its order at last: nobody is served from it."""
+        if not self.stale:
+            return
         planned = self.stale.pop(0)
         serving = self.ports.queue_health.serving(self.name)
         serve(self.ports, self.project, planned)
@@ -495,18 +526,39 @@ class LoopMachine(RuleBasedStateMachine):
         if len(kept.keys() - {query.item for query in queries}):
             self.deaf = True
 
-    @rule(number=st.sampled_from([1, 2]))
-    def promote(self, number):
+    def promote(self):
         """A champion is made, or an older one comes back; what was planned with another is not kept."""
+        number = self.rng.choice([1, 2])
         before = self.ports.projects.row(self.name).champion
         self.ports.models.decide(self.name, number, ModelState.CHAMPION, reason="word", now=self.now, champion=before)
         now = self.ports.projects.row(self.name).champion
         if now != before:
             assert self.save(before) is None
 
+    # --- whatever else happens -------------------------------------------------------------------------------------
+
+    @rule(
+        what=st.sampled_from(
+            ["train", "plan", "old order", "reload", "promote", "more", "prioritize", "pause", "lose", "reach"]
+        )
+    )
+    def meanwhile(self, what):
+        """A worker, an engineer, an accident, or somebody who wants everything there is."""
+        {
+            "train": self.train,
+            "plan": self.plan,
+            "old order": self.serve_an_old_order,
+            "reload": self.reload_the_page,
+            "promote": self.promote,
+            "more": lambda: self.more(self.rng.randint(1, 4)),
+            "prioritize": self.prioritize,
+            "pause": self.pause,
+            "lose": self.lose_redis,
+            "reach": self.everything_open_is_reached,
+        }[what]()
+
     # --- engineers -------------------------------------------------------------------------------------------------
 
-    @rule(more=st.integers(1, 4))
     def more(self, more):
         """Items come in, one of them with its own number of votes."""
         if self.size > 20:
@@ -518,22 +570,21 @@ class LoopMachine(RuleBasedStateMachine):
         self.size += more
         assert ingest(self.ports, self.name, fresh).added == more
 
-    @rule(data=st.data(), priority=st.sampled_from(list(Priority)))
-    def prioritize(self, data, priority):
+    def prioritize(self):
         """An engineer puts items first, last or back."""
-        chosen = data.draw(st.lists(st.integers(0, self.size - 1), min_size=1, max_size=3, unique=True))
+        chosen, priority = self.rng.sample(range(self.size), 3), self.rng.choice(list(Priority))
         prioritize(self.ports, self.name, who("eva", Role.ENGINEER), chosen, priority)
 
-    @rule(state=st.sampled_from([ProjectState.PAUSED, ProjectState.ACTIVE, ProjectState.ACTIVE]))
-    def pause(self, state):
+    def pause(self):
         """Work stops or goes on."""
+        state = self.rng.choice([ProjectState.PAUSED, ProjectState.ACTIVE, ProjectState.ACTIVE])
         self.ports.projects.set_state(self.name, state)
 
     # --- Redis dies ------------------------------------------------------------------------------------------------
 
-    @rule(how=st.sampled_from(["flush", "forget", "flush", "kill"]), work=st.booleans())
-    def lose_redis(self, how, work):
+    def lose_redis(self):
         """Redis forgets everything, or is killed with -9: answers are taken all the same, leases wait."""
+        how, work = self.rng.choice(["flush", "forget", "flush", "kill"]), self.rng.random() < 0.5
         if how == "forget":
             self.ports.queue_health.forget(self.name)
         elif how == "flush":
@@ -565,7 +616,6 @@ class LoopMachine(RuleBasedStateMachine):
                 break
         assert tend(self.ports, self.name).repaired == 0
 
-    @rule()
     def everything_open_is_reached(self):
         """Somebody new who keeps pulling gets every item with a free slot, and nothing else; then gives it back."""
         self.settle_down()
@@ -633,3 +683,10 @@ class LoopMachine(RuleBasedStateMachine):
         assert (counts.resolved, counts.disputed) == (states[ItemState.RESOLVED], states[ItemState.DISPUTED])
         keys = [(job.kind, job.due_key) for job in self.training_jobs()]
         assert len(keys) == len(set(keys))
+
+    def teardown(self):
+        """At the end nothing is stranded."""
+        if getattr(self, "size", 0):
+            self.ports.projects.set_state(self.name, ProjectState.ACTIVE)
+            self.everything_open_is_reached()
+            self.the_ten_hold()
