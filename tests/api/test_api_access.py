@@ -102,13 +102,22 @@ def test_a_key_is_made_once_and_works_at_once(service):
     assert key.startswith("ll_")
     assert len(key) > 30
     found = service.bare.get("/v1/whoami", headers={"Authorization": f"Bearer {key}"}).json()
-    assert found == {"subject": "ann", "role": "annotator", "project": project}
+    assert found == {"subject": "ann", "role": "annotator", "project": project, "skills": []}
     database = b"".join(path.read_bytes() for path in service.settings.home.glob("labelloop.db*"))
     assert key.encode() not in database
 
 
 @pytest.mark.parametrize(
-    "body", [{"subject": ""}, {"subject": "a\nb"}, {"subject": "a", "role": "king"}, {"subject": "a", "rule": 1}, []]
+    "body",
+    [
+        {"subject": ""},
+        {"subject": "a\nb"},
+        {"subject": "a", "role": "king"},
+        {"subject": "a", "rule": 1},
+        {"subject": "a", "skills": ["Lang:DE"]},
+        {"subject": "a", "skills": "lang:de"},
+        [],
+    ],
 )
 def test_a_wrong_key_request_names_the_place(service, body):
     """What is wrong with it is said; nothing is made."""

@@ -61,6 +61,28 @@ def test_an_array_goes_in_and_again_changes_nothing(service):
     assert again == {"received": 5, "added": 0, "duplicates": 5, "invalid": []}
 
 
+def test_items_that_require_skills_go_in_both_ways(service):
+    """As an array and as a stream; a wrong list is an invalid line that says what a skill looks like."""
+    project = service.project()
+    rows = [
+        {"key": f"k{at}", "data": {"text": f"text {at}"}, "requires": asked}
+        for at, asked in enumerate([["lang:de"], [], None, ["Lang:DE"], "lang:de", [f"s{n}" for n in range(9)]])
+    ]
+    with service.http(Role.ENGINEER) as http:
+        array = http.post(f"/v1/projects/{project}/items", json=rows).json()
+        stream = "\n".join(
+            json.dumps({**row, "key": f"{row['key']}-again", "data": {"text": row["key"]}}) for row in rows
+        )
+        streamed = http.post(f"/v1/projects/{project}/items", content=stream.encode(), headers=NDJSON).json()
+        told = http.get(f"/v1/projects/{project}").json()["requirements"]
+    for report in (array, streamed):
+        assert report["added"] == 3
+        assert [wrong["line"] for wrong in report["invalid"]] == [4, 5, 6]
+        assert all("`requires`" in wrong["error"] for wrong in report["invalid"])
+        assert "no capitals" in report["invalid"][0]["error"]
+    assert told == [{"requires": ["lang:de"], "pooled": 2, "disputed": 0, "uncovered": 2}]
+
+
 @pytest.mark.parametrize("content, status", [(b"{}", 422), (b"[", 400), (b"", 400), (b"null", 422)])
 def test_what_is_no_array_says_what_to_send(service, content, status):
     """The problem names both ways of sending items."""

@@ -11,6 +11,7 @@ import pytest
 from terminal import Command, label
 
 from labelloop.domain.types import ModelNumber
+from labelloop.loop.plan import plan
 from labelloop.ports import Ports
 
 
@@ -197,6 +198,37 @@ def test_a_key_is_made_once_and_revoked(cli: Command, mail: str, ports: Ports) -
     assert cli("key", "revoke", key).code == 0
     assert cli("key", "revoke", key).code == 2
     assert cli("key", "create", "--subject", "x", "--project", "nowhere").code == 2
+
+
+def test_skills_on_the_command_line(cli: Command, mail: str, tmp_path: Path, ports: Ports) -> None:
+    """A column says what items require; `--skill` what an annotator carries; the report warns of what nobody covers."""
+    (tmp_path / "more.csv").write_text('id,text,needs\nx1,eins,lang:de law\nx2,zwei,"lang:de,law"\nx3,drei,\n')
+    said = cli("ingest", mail, tmp_path / "more.csv", "--key", "id", "--requires", "needs", "--json")
+    assert said.json["added"] == 3
+    plan(ports, mail, lambda _part, _what: None)
+    shown = cli("project", "show", mail, "--json").json["requirements"]
+    assert shown == [{"requires": ["lang:de", "law"], "pooled": 2, "disputed": 0, "uncovered": 2}]
+    assert (
+        "2 items wait for an annotator with lang:de + law, and no key carries that" in cli("project", "show", mail).err
+    )
+    carried = ("--skill", "law", "--skill", "lang:de")
+    made = cli("key", "create", "--subject", "dora", *carried, "--json")
+    assert made.json["skills"] == ["lang:de", "law"]
+    assert "no key carries" not in cli("project", "show", mail).err
+    keys = [one["key"] for one in cli("lease", mail, "--count", 100, "--as", "anna", "--json").json["leases"]]
+    assert len(keys) == 41
+    assert "require: lang:de + law" in cli("lease", mail, "--as", "anna").out
+    dora = cli("lease", mail, "--as", "dora", *carried, "--json").json["leases"]
+    assert {one["key"] for one in dora} == {"x1", "x2"}
+
+
+@pytest.mark.parametrize("skill", ["Lang:DE", "two words", "", "x" * 65])
+def test_a_skill_that_is_none_is_refused(cli: Command, mail: str, skill: str) -> None:
+    """With what a skill may look like; no key is made, nothing is leased."""
+    for command in (("key", "create", "--subject", "x"), ("lease", mail)):
+        said = cli(*command, "--skill", skill)
+        assert said.code == 2
+        assert "is no skill" in said.err
 
 
 def test_who_revokes_a_key_of_the_owner_gets_another_at_the_next_start(cli: Command, mail: str, ports: Ports) -> None:

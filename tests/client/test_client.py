@@ -35,7 +35,7 @@ def test_the_whole_loop_by_the_client(service):
         service.plan(name)
         key = admin.create_key("ann", project=name)
         with labelloop.Client(service.url, key) as ann:
-            assert ann.whoami() == {"subject": "ann", "role": "annotator", "project": name}
+            assert ann.whoami() == {"subject": "ann", "role": "annotator", "project": name, "skills": []}
             assert [row["project"] for row in ann.projects()] == [name]
             leases = ann.lease(name, 3)
             assert len(leases) == 3
@@ -61,6 +61,24 @@ def test_the_whole_loop_by_the_client(service):
         admin.resume(name)
         assert admin.lease(name, 1).reason is None
         assert admin.ready()
+
+
+def test_items_that_require_skills_by_the_client(service):
+    """Items say what they require, keys what they carry; who has not is told what is missing, and gets nothing."""
+    with client(service, Role.ADMIN) as admin:
+        name = admin.create_project(project_file("by-skill"))
+        admin.ingest(name, [{**text_item(at), "requires": ["lang:de", "law"]} for at in range(3)])
+        service.plan(name)
+        assert [one["uncovered"] for one in admin.project(name)["requirements"]] == [3]
+        keys = [admin.create_key("ann"), admin.create_key("dora", skills={"law", "lang:de", "lang:fr"})]
+        assert [one["uncovered"] for one in admin.project(name)["requirements"]] == [0]
+        with labelloop.Client(service.url, keys[0]) as ann, labelloop.Client(service.url, keys[1]) as dora:
+            idle = ann.lease(name, 3)
+            assert not idle
+            assert "lang:de + law (skills of your key: none)" in idle.reason
+            assert dora.whoami()["skills"] == ["lang:de", "lang:fr", "law"]
+            assert len(dora.lease(name, 3)) == 3
+        assert admin.history(name, 0)["requires"] == ["lang:de", "law"]
 
 
 def test_export_streams_rows(service):

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
-from labelloop.maths.selection import top, uniform_hash
+from labelloop.maths.selection import head, top, uniform_hash
 
 
 @given(scores=st.lists(st.integers(-3, 3), max_size=60), count=st.integers(-1, 70), seed=st.integers(0, 9))
@@ -29,6 +29,17 @@ def test_ties_do_not_fall_by_position():
         taken[chosen] += 1
     assert chisquare(first).pvalue > 1e-4
     assert chisquare(taken).pvalue > 1e-4
+
+
+@given(groups=st.lists(st.integers(0, 4), max_size=60), count=st.integers(0, 70), least=st.integers(0, 70))
+@settings(max_examples=150, deadline=None)
+def test_the_head_of_an_order_has_some_of_each_group(groups, count, least):
+    """The first ones are all there, each group has its first ones, and nothing else is."""
+    kept = head(np.array(groups, dtype=np.int64), count, least).tolist()
+    wanted = set(range(min(count, len(groups))))
+    for group in set(groups):
+        wanted |= set([at for at, one in enumerate(groups) if one == group][:least])
+    assert kept == sorted(wanted)
 
 
 def test_minus_infinity_is_last_and_nan_is_refused():

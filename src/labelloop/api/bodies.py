@@ -17,6 +17,7 @@ from labelloop.domain.states import Priority, Role
 from labelloop.projects import Project
 
 MAX_NAME = 128
+Skill = Annotated[str, Field(pattern=f"^{skills.PATTERN}$", max_length=skills.LONGEST)]
 MAX_DEPTH = 254
 """Levels of arrays and objects within each other that can be written as JSON again."""
 
@@ -69,7 +70,7 @@ class ItemIn(Body):
     metadata: dict[str, Any] = {}
     needed: int | None = Field(default=None, ge=1)
     """Votes it gets at first; the project file says how many when not given."""
-    requires: list[str] = Field(default=[], max_length=skills.MOST)
+    requires: list[Skill] = Field(default=[], max_length=skills.MOST)
     """Skills that whoever answers it must have, all of them, such as `lang:de`."""
 
 
@@ -95,7 +96,7 @@ class KeyRequest(Body):
     role: Role = Role.ANNOTATOR
     project: str | None = None
     """Limit it to one project."""
-    skills: list[str] = Field(default=[], max_length=skills.MOST_CARRIED)
+    skills: list[Skill] = Field(default=[], max_length=skills.MOST_CARRIED)
     """What the annotator can do, such as `lang:de`: items that require it come to those who have it."""
 
 

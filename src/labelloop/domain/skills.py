@@ -22,7 +22,7 @@ LONGEST = 64
 NAMED = 3
 """Requirements that a sentence names; more are counted."""
 
-_SKILL = re.compile(r"[a-z0-9][a-z0-9._:/+-]*")
+PATTERN = r"[a-z0-9][a-z0-9._:/+-]*"
 
 
 def read(raw: Any, *, most: int = MOST) -> tuple[str, ...]:
@@ -35,7 +35,7 @@ def read(raw: Any, *, most: int = MOST) -> tuple[str, ...]:
     if not isinstance(raw, list | tuple | set | frozenset) or not all(isinstance(one, str) for one in raw):
         raise Invalid('skills are a list of short texts, such as ["lang:de", "skill:radiology"]')
     for one in raw:
-        if len(one) > LONGEST or not _SKILL.fullmatch(one):
+        if len(one) > LONGEST or not re.fullmatch(PATTERN, one):
             raise Invalid(
                 f"{one[:LONGEST]!r} is no skill: write 1 to {LONGEST} of a-z, 0-9 and ._:/+- (no capitals or blanks), "
                 'such as "lang:de"'
