@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-SECONDS = 60
+SECONDS = 180
 STEP = re.compile(
     r"(?:<!-- (?P<note>[^\n]+?) -->\n)?```(?P<kind>\w+)\n(?P<text>.*?)```|<!-- page: (?P<page>\d+) ", re.DOTALL
 )
