@@ -36,6 +36,7 @@ GAUGES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "labelloop_models": ("Models by state.", ("project", "state")),
     "labelloop_spent_votes": ("Votes counted against the budget.", ("project",)),
     "labelloop_pool_version": ("How often items were added.", ("project",)),
+    "labelloop_uncovered_items": ("Open items that require skills which no active key carries.", ("project",)),
     "labelloop_paused": ("1 while a project hands out no work.", ("project",)),
     "labelloop_scrape_errors": ("Parts of this scrape that could not be measured.", ("part",)),
 }

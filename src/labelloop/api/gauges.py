@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 
 from labelloop.domain.states import JobKind, ProjectState
+from labelloop.loop.report import requirements
 from labelloop.ports import Ports
 from labelloop.telemetry import Sample, logger
 
@@ -25,6 +26,7 @@ class PortSampler:
         parts: tuple[tuple[str, Callable[[str], Iterator[Sample]]], ...] = (
             ("items", self._items),
             ("queue", self._queue),
+            ("requirements", self._requirements),
             ("ranks", self._ranks),
             ("jobs", self._jobs),
             ("models", self._models),
@@ -57,6 +59,10 @@ class PortSampler:
     def _queue(self, project: str) -> Iterator[Sample]:
         for lane, depth in self._ports.queue_health.depth(project).items():
             yield Sample(gauge="labelloop_queue_depth", labels=(project, lane), value=depth)
+
+    def _requirements(self, project: str) -> Iterator[Sample]:
+        uncovered = sum(one["uncovered"] for one in requirements(self._ports, project))
+        yield Sample(gauge="labelloop_uncovered_items", labels=(project,), value=uncovered)
 
     def _ranks(self, project: str) -> Iterator[Sample]:
         for lane, gap in self._ports.rounds.gaps(project).items():

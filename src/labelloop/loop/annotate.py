@@ -67,7 +67,7 @@ def annotate_all(ports: Ports, name: str, sheets: Sequence[Sheet]) -> list[Recor
     if counted:
         with suppress(Unavailable):
             ports.queue.done_all(name, counted)
-        ports.bus.nudge(name)
+            ports.bus.nudge(name)  # it goes the same way: when Redis is away, nobody waits for it twice
     return found
 
 

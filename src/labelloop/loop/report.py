@@ -28,7 +28,7 @@ def status(ports: Ports, name: str) -> dict[str, Any]:
             "counts": {part: getattr(counts, part) for part in counts.__dataclass_fields__},
             "conserved": counts.conserved,
         },
-        "requirements": _requirements(ports, name) if row.requirements else [],
+        "requirements": requirements(ports, name),
         "lanes": {lane.value: depth for lane, depth in ports.queue_health.depth(name).items()},
         "rank_gap": {
             lane.value: {"served": gap.served, "mean": gap.mean, "most": gap.most}
@@ -43,8 +43,10 @@ def status(ports: Ports, name: str) -> dict[str, Any]:
     }
 
 
-def _requirements(ports: Ports, name: str) -> list[dict[str, Any]]:
-    """What open items require, and how many nobody has a key for: these would wait for ever."""
+def requirements(ports: Ports, name: str) -> list[dict[str, Any]]:
+    """What open items require, and how many of them no active key covers: these would wait for ever."""
+    if not ports.projects.row(name).requirements:
+        return []
     carried = ports.keys.carried(name)
     rows = []
     for one in ports.pool.open_requirements(name):

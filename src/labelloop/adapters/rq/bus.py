@@ -1,7 +1,6 @@
 """Handing jobs to workers over rq; that a job is wanted at all is kept in SQL, so any message here may get lost."""
 
 import time
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -26,6 +25,8 @@ JOB_SECONDS = 24 * 3600
 TIDY_SECONDS = 120
 KEPT_SECONDS = 600
 """How long rq remembers that an attempt was handed over."""
+QUIET_SECONDS = 5.0
+"""After a nudge that failed: whoever answers meanwhile does not wait for Redis too."""
 CLAIMING = timedelta(seconds=5)
 """A worker that took a message up so long ago has claimed its job, or never will."""
 NUDGE_SECONDS = 0.2
@@ -88,8 +89,10 @@ class RqBus:
         if now - self._nudged.get(name, -NUDGE_SECONDS) < NUDGE_SECONDS:
             return
         self._nudged[name] = now
-        with suppress(RedisError):
+        try:
             _ = self._tidy(name, f"tidy-{name}") or self._tidy(name, f"tidy-{name}-again")
+        except RedisError:
+            self._nudged[name] = time.monotonic() + QUIET_SECONDS
 
     def _tidy(self, name: str, job_id: str) -> bool:
         return self._enqueue(

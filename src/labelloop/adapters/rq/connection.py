@@ -2,10 +2,11 @@
 
 from redis import Redis
 from redis.backoff import ConstantBackoff
+from redis.exceptions import ConnectionError as NotConnected
 from redis.retry import Retry
 
 CONNECT_SECONDS = 2.0
-ANSWER_SECONDS = 10.0
+ANSWER_SECONDS = 4.0
 
 
 def connect(url: str) -> Redis:
@@ -17,5 +18,5 @@ def connect(url: str) -> Redis:
         url,
         socket_connect_timeout=CONNECT_SECONDS,
         socket_timeout=ANSWER_SECONDS,
-        retry=Retry(ConstantBackoff(0.05), 1),
+        retry=Retry(ConstantBackoff(0.05), 1, supported_errors=(NotConnected,)),
     )

@@ -8,6 +8,7 @@ import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, Table, select
@@ -43,13 +44,19 @@ class Database:
         self._reading = engine.execution_options(**snapshot)
         self._writing = engine.execution_options(labelloop_write=True)
         self._ids: dict[str, int] = {}
+        self._hurry: Callable[[Connection], None] | None = None
+        if not self.sqlite:
+            from labelloop.adapters.sql import patience  # its driver is there for PostgreSQL only
+
+            patience.lose_patience(engine)
+            self._hurry = patience.hurry
         self._start()
         own = weakref.ref(self)
         os.register_at_fork(after_in_child=lambda: _after_fork(own))
 
     def _start(self) -> None:
         self._turn: Any = threading.Lock() if self.sqlite else nullcontext()
-        self._group = GroupCommit(self.write)
+        self._group = GroupCommit(partial(self.write, hot=True))
 
     def forget_parent(self) -> None:
         """In a forked child: leave the parent's connections alone and begin afresh."""
@@ -58,15 +65,22 @@ class Database:
         self._start()
 
     @contextmanager
-    def read(self) -> Iterator[Connection]:
-        """A transaction that sees one moment of the store, whatever others commit meanwhile."""
+    def read(self, *, hot: bool = False) -> Iterator[Connection]:
+        """A transaction that sees one moment of the store, whatever others commit meanwhile.
+
+        `hot`: a person waits for it, so a database that is silent is given up sooner.
+        """
         with _translated(), self._reading.begin() as connection:
+            if hot and self._hurry:
+                self._hurry(connection)
             yield connection
 
     @contextmanager
-    def write(self, projects: Iterable[int] = ()) -> Iterator[Connection]:
+    def write(self, projects: Iterable[int] = (), *, hot: bool = False) -> Iterator[Connection]:
         """A transaction that may write; committed when the block ends, rolled back when it raises."""
         with _translated(), self._turn, self._writing.begin() as connection:
+            if hot and self._hurry:
+                self._hurry(connection)
             if not self.sqlite:
                 _lock(connection, sorted(set(projects)))
             yield connection
@@ -95,7 +109,7 @@ class Database:
         known = self._ids.get(name)
         if known is not None:
             return known
-        with self.read() as connection:
+        with self.read(hot=True) as connection:
             rows = connection.execute(select(tables.project.c.name, tables.project.c.id)).all()
         self._ids.update({row.name: row.id for row in rows})
         if name not in self._ids:

@@ -113,6 +113,15 @@ def _open_postgresql(url: URL) -> Engine:
         import psycopg  # noqa: F401
     except ImportError:
         raise Invalid("PostgreSQL needs its driver: pip install 'labelloop[postgresql]'.") from None
-    return create_engine(
-        url.set(drivername="postgresql+psycopg"), pool_size=8, max_overflow=24, pool_timeout=60, pool_pre_ping=True
+    from labelloop.adapters.sql.patience import CONNECT, connect_patiently
+
+    engine = create_engine(
+        url.set(drivername="postgresql+psycopg"),
+        pool_size=8,
+        max_overflow=24,
+        pool_timeout=10,
+        pool_pre_ping=True,
+        connect_args={name: value for name, value in CONNECT.items() if name not in url.query},
     )
+    connect_patiently(engine)
+    return engine

@@ -36,7 +36,7 @@ class SqlKeys:
             raise Conflict("This key is revoked or stands for somebody else. Make a new one.")
 
     def find(self, digest: str) -> Identity | None:
-        with self._database.read() as connection:
+        with self._database.read(hot=True) as connection:
             rows = Driver(connection).rows(_FIND, digest)
         if not rows:
             return None

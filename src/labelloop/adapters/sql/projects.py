@@ -43,14 +43,14 @@ class SqlProjects:
         if known is not None:
             return known
         project = self._database.id_of(name)
-        with self._database.read() as connection:
+        with self._database.read(hot=True) as connection:
             spec = connection.execute(select(_rows.c.spec).where(_rows.c.id == project)).scalar_one()
         # A project's file never changes, so it is read and checked once per process.
         return self._parsed.setdefault(name, parse(spec, name))
 
     def row(self, name: str) -> ProjectRow:
         project = self._database.id_of(name)
-        with self._database.read() as connection:
+        with self._database.read(hot=True) as connection:
             row = _Row(*Driver(connection).rows(_ROW, project)[0])
         return ProjectRow(
             name=name,
