@@ -62,24 +62,29 @@ class Server:
                     stdout=log,
                     stderr=log,
                     cwd=self.folder,
-                    env={**os.environ, **self._environment},
+                    env={**os.environ, **self._environment, "CLUSTER": str(self.folder)},
                     **self._owner,
                 )
-            if self._answers(end):
+            if self._comes_up(end):
                 return
             if time.monotonic() > end:
                 pytest.fail(f"PostgreSQL did not start: {(self.folder / 'log').read_text()[-2000:]}")
             time.sleep(0.1)
 
-    def _answers(self, end: float) -> bool:
+    def _comes_up(self, end: float) -> bool:
         while self.process.poll() is None and time.monotonic() < end:
-            try:
-                psycopg.connect(host=str(self.folder), user=USER, dbname="postgres").close()
-            except psycopg.OperationalError:
-                time.sleep(0.1)
-            else:
+            if self.answers():
                 return True
+            time.sleep(0.1)
         return False
+
+    def answers(self) -> bool:
+        """Whether it takes connections now."""
+        try:
+            psycopg.connect(host=str(self.folder), user=USER, dbname="postgres").close()
+        except psycopg.OperationalError:
+            return False
+        return True
 
     def kill(self) -> None:
         """Kill -9 of the postmaster; its backends find out and end."""

@@ -9,7 +9,7 @@ import random
 import signal
 from collections import Counter, defaultdict
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from itertools import count
 
@@ -20,6 +20,7 @@ from sqlalchemy import select
 
 from labelloop import projects
 from labelloop.adapters.sql import tables
+from labelloop.domain import skills
 from labelloop.domain.errors import IdempotencyMismatch, Unavailable
 from labelloop.domain.states import ItemState, JobKind, Lane, ModelState, Outcome, Priority, ProjectState, Role
 from labelloop.domain.types import Lease, Model, NewItem, Proposal, Pull, Query, TrainingSet
@@ -33,6 +34,9 @@ from labelloop.schema import of as rules_of
 
 PEOPLE = ["ada", "ben", "cy", "rex"]
 REVIEWER = "rex"
+CARRIED = {"ada": {"law"}, "ben": set(), "cy": {"law", "lang:de"}, "rex": {"lang:de"}}
+REQUIRED = ((), (), ("law",), ("lang:de",), ("lang:de", "law"))
+"""What items require, in turn. Everybody who is not named above carries all of it."""
 people = st.sampled_from(PEOPLE)
 labels = st.sampled_from(["c0", "c0", "c0", "c1", "c2"])
 LEASE = 30
@@ -43,7 +47,16 @@ LANES = (Lane.INFORMATIVE, Lane.MINORITY, Lane.AUDIT)
 
 
 def identity(name):
-    return who(name, Role.REVIEWER if name == REVIEWER else Role.ANNOTATOR)
+    known = who(name, Role.REVIEWER if name == REVIEWER else Role.ANNOTATOR)
+    return replace(known, skills=frozenset(CARRIED.get(name, {"law", "lang:de"})))
+
+
+def required(item):
+    return REQUIRED[item % len(REQUIRED)]
+
+
+def covers(name, item):
+    return identity(name).skills.issuperset(required(item))
 
 
 @dataclass
@@ -187,6 +200,7 @@ class LoopMachine(RuleBasedStateMachine):
             for one in batch.leases:
                 assert (one.item, name) not in turns, f"{name} got item {one.item} twice"
                 turns.add((one.item, name))
+                assert covers(name, one.item), f"{name} got item {one.item}, which requires {required(one.item)}"
                 state = before.items[one.item].state
                 assert state == (ItemState.DISPUTED if one.lane is Lane.REVIEW else ItemState.POOLED)
                 assert one.lane is not Lane.REVIEW or name == REVIEWER
@@ -194,31 +208,34 @@ class LoopMachine(RuleBasedStateMachine):
             self.given += [Given(name, one, one.expires_at) for one in batch.leases]
         if before.row.state == ProjectState.PAUSED:
             assert not taken
-        fresh = [one for batch in batches for one in batch.leases if one.lane is not Lane.REVIEW]
+        pairs = [(name, one) for (name, _), batch in zip(asks, batches, strict=True) for one in batch.leases]
+        fresh = [(name, one) for name, one in pairs if one.lane is not Lane.REVIEW]
         if self.budget is not None and fresh:
             after = self.rows()
             assert after.row.spent + sum(map(len, self.live(after).values())) <= self.budget
         self.in_order(before, fresh, started)
 
     def in_order(self, before, given, unreaped):
-        """No untouched item is passed over by one of a later rank of its lane: the order planned is the one served."""
+        """No untouched item that an annotator covers is passed over by one of a later rank of its lane."""
         if self.deaf or before.row.state == ProjectState.PAUSED:
             return
         held, done = self.live(before), self.done(before)
         skipped = {one.item for one in before.leases if one.state == "skipped"}
         touched = held.keys() | done.keys() | skipped | unreaped | {item for item, _, _ in self.phantoms}
-        got = {one.item for one in given}
+        got = {one.item for _, one in given}
         waiting = defaultdict(list)
         for item, (lane, _) in self.order.items():
             row = before.items[item]
             if row.state == ItemState.POOLED and item not in touched and item not in got:
                 waiting[lane].append(item)
-        for one in given:
+        for name, one in given:
             if one.item in touched:
                 continue
+            touched.add(one.item)  # whoever gets it after this one gets a started item, which comes first
             assert one.item in self.order, f"{one.item} is of no order that is served"
             lane, _ = self.order[one.item]
-            first = [item for item in waiting[lane] if self.rank(before, item) < self.rank(before, one.item)]
+            sooner = [item for item in waiting[lane] if self.rank(before, item) < self.rank(before, one.item)]
+            first = [item for item in sooner if covers(name, item)]
             assert not first, f"{first} were passed over by {one.item} in {lane}"
 
     def rank(self, rows, item):
@@ -229,7 +246,10 @@ class LoopMachine(RuleBasedStateMachine):
     def die_while_leasing(self, name, many, where):
         """The process is killed between the proposal and the grant, or before the annotator hears of it."""
         ends = self.now + timedelta(seconds=LEASE)
-        (candidates,) = self.ports.queue.propose_all(self.name, [Pull(annotator=name, count=many)], expires_at=ends)
+        has = identity(name).skills
+        covered = skills.covered(self.ports.pool.requirements(self.name, len(REQUIRED)), has)
+        pull = Pull(annotator=name, count=many, covers=covered)
+        (candidates,) = self.ports.queue.propose_all(self.name, [pull], expires_at=ends)
         if where == "before the grant":
             self.phantoms += [(one.item, name, ends) for one in candidates]
             return
@@ -237,7 +257,7 @@ class LoopMachine(RuleBasedStateMachine):
             return  # what was proposed stays reserved until it expires
         self.ports.ledger.grant_all(
             self.name,
-            [Proposal(annotator=name, candidates=candidates)],
+            [Proposal(annotator=name, candidates=candidates, skills=has)],
             now=self.now,
             expires_at=ends,
             most=self.project.lease.maximum,
@@ -560,11 +580,11 @@ class LoopMachine(RuleBasedStateMachine):
     # --- engineers -------------------------------------------------------------------------------------------------
 
     def more(self, more):
-        """Items come in, one of them with its own number of votes."""
+        """Items come in, some with their own number of votes, some that require skills."""
         if self.size > 20:
             return
         fresh = [
-            NewItem(key=f"i{at}", data={"x": at}, needed=3 if at % 7 == 3 else None, line=1)
+            NewItem(key=f"i{at}", data={"x": at}, needed=3 if at % 7 == 3 else None, requires=required(at), line=1)
             for at in range(self.size, self.size + more)
         ]
         self.size += more
@@ -632,7 +652,9 @@ class LoopMachine(RuleBasedStateMachine):
         for _ in range(12):
             zoe = f"zoe{next(self.zoes)}"
             got = [
-                one for batch in lease_all(self.ports, self.name, [Ask(who=who(zoe), count=6)]) for one in batch.leases
+                one
+                for batch in lease_all(self.ports, self.name, [Ask(who=identity(zoe), count=6)])
+                for one in batch.leases
             ]
             assert not paused or not got
             self.given += [Given(zoe, one, one.expires_at) for one in got]
@@ -665,6 +687,7 @@ class LoopMachine(RuleBasedStateMachine):
         assert rows.row.spent == sum(votes.values())
         slots, turns, held = Counter(), Counter(), self.live(rows)
         for one in rows.leases:
+            assert covers(one.annotator, one.item)
             if one.state in {"leased", "done"}:
                 slots[one.item, one.slot] += 1
             if one.state in {"leased", "done", "skipped"}:
