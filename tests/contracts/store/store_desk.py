@@ -1,6 +1,7 @@
 """A small desk that leases and answers for the tests of the store, with a clock that is turned by hand."""
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -16,6 +17,7 @@ from labelloop.domain.types import (
     Lease,
     LeaseOutcome,
     NewItem,
+    Proposal,
     Query,
     Round,
     Subject,
@@ -70,16 +72,16 @@ class Desk:
         most: int = 100,
         budget: int | None = None,
         span: timedelta = MINUTE,
+        carries: Iterable[str] = (),
     ) -> list[Lease]:
-        return self.store.ledger.grant(
-            NAME,
-            Subject(annotator),
-            [Candidate(item=ItemNumber(item), lane=lane) for item in items],
-            now=self.now,
-            expires_at=self.now + span,
-            most=most,
-            budget=budget,
+        proposal = Proposal(
+            annotator=Subject(annotator),
+            candidates=[Candidate(item=ItemNumber(item), lane=lane) for item in items],
+            skills=frozenset(carries),
         )
+        return self.store.ledger.grant_all(
+            NAME, [proposal], now=self.now, expires_at=self.now + span, most=most, budget=budget
+        )[0]
 
     def submit(
         self,

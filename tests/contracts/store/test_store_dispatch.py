@@ -330,3 +330,15 @@ def test_a_large_batch_is_one_call(desk):
     assert len(leases) == 2500
     assert set(desk.said("ann", *leases)) == {"accepted"}
     assert len(desk.store.verdicts.pending(NAME, 10_000)) == 2500
+
+
+def test_an_answer_by_an_old_lease_undoes_a_skip_of_a_newer_one(desk):
+    """Who skipped an item by the lease that followed and answers it after all has one turn at it, and it counts."""
+    desk.fill(1)
+    (old,) = desk.grant("ann", 0)
+    desk.pass_time(2 * MINUTE)
+    (new,) = desk.grant("ann", 0)
+    desk.store.ledger.close(NAME, "ann", [new.id], now=desk.now, skip=True)
+    assert desk.said("ann", old) == ["late"]
+    assert [one["state"] for one in desk.store.ledger.history(NAME, 0)["dispatches"]] == ["done", "released"]
+    assert desk.said("ann", new) == ["duplicate"]

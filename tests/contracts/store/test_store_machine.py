@@ -17,7 +17,8 @@ from labelloop.adapters.sql.store import open_store
 from labelloop.domain.states import ItemState, LabelSource, Lane, Outcome, Role
 from labelloop.domain.types import Lease, Verdict
 
-PEOPLE = st.sampled_from(["ann", "bob", "rex"])
+CARRIED = {"ann": ("law",), "bob": (), "rex": ("law", "lang:de")}
+PEOPLE = st.sampled_from(list(CARRIED))
 ITEMS = st.lists(st.integers(0, 2), min_size=1, max_size=3)
 WAITS = st.sampled_from([0, 0, 20, 61])
 CAP = 3
@@ -45,7 +46,8 @@ class Dispatch(RuleBasedStateMachine):
     @initialize(needed=st.integers(1, 2))
     def begin(self, needed: int) -> None:
         """A small pool."""
-        self.desk.fill(3, needed=needed, cap=CAP)
+        self.desk.fill(2, needed=needed, cap=CAP)
+        self.desk.store.pool.add(NAME, [new_item(2, requires=("law",))], self.desk.now)
 
     @rule(who=PEOPLE, items=ITEMS, stale=st.booleans(), wait=WAITS, budget=st.sampled_from([None, None, 5]))
     def take(self, who: str, items: list[int], stale: bool, wait: int, budget: int | None) -> None:
@@ -53,7 +55,8 @@ class Dispatch(RuleBasedStateMachine):
         self.desk.pass_time(timedelta(seconds=wait))
         disputed = self.desk.store.verdicts.disputed(NAME)
         lane = Lane.REVIEW if bool(set(items) & set(disputed)) != stale else Lane.INFORMATIVE
-        granted = self.desk.grant(who, *items, lane=lane, most=4, budget=budget)
+        granted = self.desk.grant(who, *items, lane=lane, most=4, budget=budget, carries=CARRIED[who])
+        assert "law" in CARRIED[who] or all(lease.item != 2 for lease in granted)
         self.leases += [(who, lease) for lease in granted]
         assert len(self.desk.store.ledger.held(NAME, who, self.desk.now)) <= 4
 

@@ -28,17 +28,9 @@ def clinic(desk: Desk) -> Desk:
     return desk
 
 
-def grant(desk, who, *items, carries=(), lane=Lane.INFORMATIVE):
+def grant(desk, who, *items, **more):
     """Items that this annotator is granted of those proposed."""
-    proposal = Proposal(
-        annotator=who,
-        candidates=[Candidate(item=item, lane=lane) for item in items],
-        skills=frozenset(carries),
-    )
-    (granted,) = desk.store.ledger.grant_all(
-        NAME, [proposal], now=desk.now, expires_at=desk.now + MINUTE, most=9, budget=None
-    )
-    return [lease.item for lease in granted]
+    return [lease.item for lease in desk.grant(who, *items, **more)]
 
 
 def test_an_annotator_without_the_skills_is_refused(clinic):
@@ -61,14 +53,7 @@ def test_annotators_who_ask_together_are_told_apart(clinic):
 
 def test_a_reviewer_without_the_skills_is_refused(clinic):
     """A disputed item requires what it required before."""
-    (lease,) = clinic.store.ledger.grant_all(
-        NAME,
-        [Proposal(annotator="ann", candidates=[Candidate(item=1, lane=Lane.INFORMATIVE)], skills=frozenset(GERMAN))],
-        now=START,
-        expires_at=START + MINUTE,
-        most=9,
-    )[0]
-    clinic.submit("ann", lease)
+    clinic.submit("ann", *clinic.grant("ann", 1, carries=GERMAN))
     clinic.settle(1, ItemState.DISPUTED)
     assert clinic.store.verdicts.disputed(NAME) == {1: 1}
     assert grant(clinic, "rex", 1, lane=Lane.REVIEW) == []

@@ -96,6 +96,9 @@ class _Item:
     reviewed: bool = False
 
 
+_TURN = frozenset({AssignmentState.LEASED, AssignmentState.SKIPPED})
+
+
 @dataclass(slots=True, kw_only=True)
 class _Desk:
     """Takes answers one by one against what the store says, and collects what has to be written."""
@@ -163,12 +166,15 @@ class _Desk:
         return outcome, None
 
     def _newer(self, lease: Assignment, item: _Item) -> Assignment | None:
-        """Close the lease that this annotator took later on the same item; its slot serves the answer."""
+        """Close the lease that this annotator took later on the same item; its slot serves the answer.
+
+        One that he skipped is closed, too: he has answered after all, and nobody has two turns at an item.
+        """
         for other in item.past:
-            if other.annotator == lease.annotator and other.live and other is not lease:
-                other.state = AssignmentState.RELEASED
+            if other.annotator == lease.annotator and other is not lease and other.state in _TURN:
+                held, other.state = other.live, AssignmentState.RELEASED
                 self.freed.append(other)
-                return other
+                return other if held else None
         return None
 
     def _finish(self, lease: Assignment, slot: int) -> None:
