@@ -213,7 +213,18 @@ class LoopMachine(RuleBasedStateMachine):
         if self.budget is not None and fresh:
             after = self.rows()
             assert after.row.spent + sum(map(len, self.live(after).values())) <= self.budget
-        self.in_order(before, fresh, started)
+        if not self.refused(before, asks):
+            self.in_order(before, fresh, started)
+
+    def refused(self, before, asks):
+        """Whether SQL refuses somebody what Redis proposed: for that moment the others of the group pass it over."""
+        held, wanted = Counter(name for names in self.live(before).values() for name in names), Counter()
+        held += Counter(name for names in self.live(before, review=True).values() for name in names)
+        for name, many in asks:
+            wanted[name] += many
+        over = any(held[name] + wanted[name] > self.project.lease.maximum for name in wanted)
+        spent = before.row.spent + sum(held.values()) + sum(wanted.values())
+        return over or (self.budget is not None and spent > self.budget)
 
     def in_order(self, before, given, unreaped):
         """No untouched item that an annotator covers is passed over by one of a later rank of its lane."""
