@@ -98,7 +98,7 @@ def _informative(project: Project, view: PoolView, source: EvidenceSource, rng: 
     """By acquisition score; the head of it spread out where the project or the strategy asks for that."""
     scores = source.scores()
     window = project.lanes.window
-    shortlist = _shortlist(project)
+    shortlist = _shortlist(project, len(view.labeled))
     order = selection.top(scores, min(max(window, shortlist), len(scores)), rng)
     if shortlist and len(order):
         near = order[:shortlist]
@@ -109,24 +109,24 @@ def _informative(project: Project, view: PoolView, source: EvidenceSource, rng: 
     return _ranked(view.waiting[order], chance=chance, scores=scores[order])
 
 
-def _batch(project: Project) -> int:
-    """Queries that are chosen together."""
-    return project.strategy.batch or project.retrain.labels or 50
+def _batch(project: Project, labels: int) -> int:
+    """Queries that are chosen together, when there are so many labels."""
+    return project.strategy.batch or project.retrain.step(labels) or 50
 
 
-def _shortlist(project: Project) -> int:
+def _shortlist(project: Project, labels: int) -> int:
     """How many of the best items are looked at together; 0 where the score alone decides."""
     if isinstance(project.strategy, ModalStrategy):
         return project.strategy.candidates
     picks = isinstance(strategies.bind(project.strategy), Picker)
-    return _batch(project) * project.strategy.shortlist if picks or project.strategy.diversity != "none" else 0
+    return _batch(project, labels) * project.strategy.shortlist if picks or project.strategy.diversity != "none" else 0
 
 
 def _spread(
     project: Project, view: PoolView, source: EvidenceSource, rng: np.random.Generator, *, near: Ints, scores: Floats
 ) -> Ints:
     """Positions in the shortlist of one batch, first to ask first; `near` are its numbers, best score first."""
-    strategy, count = strategies.bind(project.strategy), min(_batch(project), len(near))
+    strategy, count = strategies.bind(project.strategy), min(_batch(project, len(view.labeled)), len(near))
     needs = strategy.needs if isinstance(strategy, Picker) else frozenset({Need.FEATURES})
     evidence = source.evidence(near, needs)
     if Need.FEATURES in needs and len(view.labeled):

@@ -30,12 +30,14 @@ from labelloop.strategies import Evidence, Need, Strategy
 class Terms:
     """How a replay is played: labels in all, in the first batch and in each later one, and wrong answers.
 
+    `growth` is the least part of the labels so far that a later batch has, so that trainings thin out as labels come.
     `noise` is the probability that the answer is another class than the data set's, drawn uniformly.
     """
 
     budget: int
     batch: int
     first: int
+    growth: float | None = None
     noise: float = 0.0
 
 
@@ -98,12 +100,12 @@ def replay(  # noqa: PLR0913 - what is replayed, and on what terms
     Raises:
         InvalidProject: no strategy has this name.
     """
-    played = arm(project, strategy, first=terms.first, batch=terms.batch)
+    played = arm(project, strategy, first=terms.first, batch=terms.batch, growth=terms.growth)
     asking = _Asking(played, data, seed=seed, noise=terms.noise, never=_union(also))
     measure = _Measure(played, data, also or {})
     budget = min(terms.budget, asking.left)
     while len(asking.asked) < budget:
-        size = terms.batch if asking.asked else terms.first
+        size = played.retrain.step(len(asking.asked)) or terms.batch if asking.asked else terms.first
         if not asking.ask(min(size, budget - len(asking.asked))):
             break
         asking.train(estimators)

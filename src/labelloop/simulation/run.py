@@ -183,6 +183,7 @@ def _checked(
         budget=budget,
         batch=batch if batch is not None else project.retrain.labels or 50,
         first=first if first is not None else project.retrain.first,
+        growth=project.retrain.growth if batch is None else None,
         noise=noise,
     )
     for name, value, least in (
@@ -196,7 +197,7 @@ def _checked(
     if not 0 <= noise < 1:
         raise Invalid(f"noise is {noise}; give a probability from 0 to below 1.")
     for strategy in strategies:
-        arm(project, strategy, first=terms.first, batch=terms.batch)
+        arm(project, strategy, first=terms.first, batch=terms.batch, growth=terms.growth)
     scorer(project)
     return terms
 
