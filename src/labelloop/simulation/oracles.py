@@ -58,7 +58,10 @@ def answers(oracles: Oracles, classes: Sequence[str], truth: Ints, rng: np.rando
     """
     chances = np.cumsum(confusion(oracles, classes), axis=1)
     drawn = rng.random(len(truth))
-    codes = np.minimum((drawn[:, None] >= chances[truth]).sum(axis=1), len(classes) - 1)
+    codes = np.empty(len(truth), dtype=np.int64)
+    for code in np.unique(truth).tolist():
+        rows = np.flatnonzero(truth == code)
+        codes[rows] = np.minimum(np.searchsorted(chances[code], drawn[rows], side="right"), len(classes) - 1)
     if oracles.seconds is None:
         return Answers(codes, None)
     mean = _by_class(oracles.seconds, classes, "seconds", default=math.nan)
@@ -114,10 +117,26 @@ def read(path: Path) -> Oracles:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise Invalid(f"{path}: is not valid TOML: {error}.") from None
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        known = ", ".join(Oracles.model_fields)
-        where = ".".join(str(part) for part in first["loc"])
-        raise Invalid(f"{path}: {where}: {first['msg']}; known keys: {known}.") from None
+        raise _explained(error, str(path)) from None
+
+
+def made(*, noise: float | dict[str, float], seconds: float | dict[str, float] | None) -> Oracles:
+    """Simulated annotators from options.
+
+    Raises:
+        Invalid: a number that cannot be; says which.
+    """
+    try:
+        return Oracles(noise=noise, seconds=seconds)
+    except ValidationError as error:
+        raise _explained(error, "simulated annotators") from None
+
+
+def _explained(error: ValidationError, origin: str) -> Invalid:
+    first = error.errors(include_url=False)[0]
+    known = ", ".join(Oracles.model_fields)
+    where = str(first["loc"][0])
+    return Invalid(f"{origin}: {where} is {first['input']!r}: {first['msg']}. Known keys: {known}.")
 
 
 def by_class(text: str, option: str) -> float | dict[str, float]:

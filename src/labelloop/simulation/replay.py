@@ -21,6 +21,7 @@ from labelloop.projects import Project
 from labelloop.simulation.arms import arm
 from labelloop.simulation.data import Data
 from labelloop.simulation.lanes import Turns
+from labelloop.simulation.oracles import Oracles, answers
 from labelloop.simulation.results import Curve
 from labelloop.simulation.score import scorer
 from labelloop.strategies import Evidence, Need, Strategy
@@ -28,10 +29,11 @@ from labelloop.strategies import Evidence, Need, Strategy
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
-    """How a replay is played: labels in all, in the first batch and in each later one, and wrong answers.
+    """How a replay is played: labels in all, in the first batch and in each later one, and who answers.
 
     `growth` is the least part of the labels so far that a later batch has, so that trainings thin out as labels come.
-    `noise` is the probability that the answer is another class than the data set's, drawn uniformly.
+    `noise` is the probability that the answer is another class than the data set's, drawn uniformly; `oracles` say
+    more than that, and stand for it where they are given.
     """
 
     budget: int
@@ -39,10 +41,15 @@ class Terms:
     first: int
     growth: float | None = None
     noise: float = 0.0
+    oracles: Oracles | None = None
+
+    def people(self) -> Oracles:
+        """The simulated annotators."""
+        return Oracles(noise=self.noise) if self.oracles is None else self.oracles
 
 
 class Seen:
-    """The evidence about a pool held in memory. Implements loop.plan.EvidenceSource."""
+    """The evidence about a pool held in memory. Implements loop.evidence.EvidenceSource."""
 
     def __init__(
         self,
@@ -101,7 +108,7 @@ def replay(  # noqa: PLR0913 - what is replayed, and on what terms
         InvalidProject: no strategy has this name.
     """
     played = arm(project, strategy, first=terms.first, batch=terms.batch, growth=terms.growth)
-    asking = _Asking(played, data, seed=seed, noise=terms.noise, never=_union(also))
+    asking = _Asking(played, data, seed=seed, oracles=terms.people(), never=_union(also))
     measure = _Measure(played, data, also or {})
     budget = min(terms.budget, asking.left)
     while len(asking.asked) < budget:
@@ -109,7 +116,7 @@ def replay(  # noqa: PLR0913 - what is replayed, and on what terms
         if not asking.ask(min(size, budget - len(asking.asked))):
             break
         asking.train(estimators)
-        measure.take(len(asking.asked), asking.predict)
+        measure.take(len(asking.asked), asking.predict, seconds=asking.seconds)
         if step:
             step(len(asking.asked))
     return measure.curve(strategy, seed, asking.asked)
@@ -118,12 +125,13 @@ def replay(  # noqa: PLR0913 - what is replayed, and on what terms
 class _Asking:
     """The state of one replay: what was asked and answered, and the model that came of it."""
 
-    def __init__(self, project: Project, data: Data, *, seed: int, noise: float, never: Ints) -> None:
-        self._project, self._data, self._noise = project, data, noise
+    def __init__(self, project: Project, data: Data, *, seed: int, oracles: Oracles, never: Ints) -> None:
+        self._project, self._data = project, data
         self._strategy = strategies.bind(project.strategy)
-        self._rng, self._answers, self._seeds = (
+        self._rng, luck, self._seeds = (
             np.random.default_rng(part) for part in np.random.SeedSequence([project.seed, seed]).spawn(3)
         )
+        self._answers = answers(oracles, schema.of(project).classes, data.codes, luck)
         self._turns = Turns(project.lanes.shares())
         self._classes = len(schema.of(project).classes)
         self._open = np.ones(len(data.codes), dtype=bool)
@@ -154,8 +162,13 @@ class _Asking:
         for number in handed:
             self._open[number] = False
             self.asked.append(number)
-            self.codes.append(self._answer(number))
+            self.codes.append(int(self._answers.codes[number]))
         return len(handed)
+
+    @property
+    def seconds(self) -> float | None:
+        """Time that all answers took; None where the simulated annotators have no clock."""
+        return None if self._answers.seconds is None else float(self._answers.seconds[self.asked].sum())
 
     def train(self, estimators: Estimators) -> None:
         """Fit on all answers. Where no healthy model comes of them, the one before goes on serving, as in the loop."""
@@ -176,12 +189,6 @@ class _Asking:
         shares = np.bincount(self.codes, minlength=self._classes) / len(self.codes)
         return np.tile(shares, (features.shape[0], 1))
 
-    def _answer(self, number: int) -> int:
-        truth = int(self._data.codes[number])
-        if self._noise and self._answers.random() < self._noise:
-            return int((truth + self._answers.integers(1, self._classes)) % self._classes)
-        return truth
-
 
 class _Measure:
     """The scores of a replay, on the test set and on the sets the caller named."""
@@ -192,10 +199,13 @@ class _Measure:
         self._also = {name: (data.features[numbers], data.codes[numbers]) for name, numbers in also.items()}
         self._labels: list[int] = []
         self._scores: list[float] = []
+        self._seconds: list[float] = []
         self._more: dict[str, list[float]] = {name: [] for name in also}
 
-    def take(self, labels: int, predict: Callable[[Matrix], Floats]) -> None:
+    def take(self, labels: int, predict: Callable[[Matrix], Floats], *, seconds: float | None) -> None:
         self._labels.append(labels)
+        if seconds is not None:
+            self._seconds.append(seconds)
         self._scores.append(self._score(predict(self._test[0]), self._test[1]))
         for name, (features, codes) in self._also.items():
             self._more[name].append(self._score(predict(features), codes) if len(codes) else float("nan"))
@@ -207,6 +217,7 @@ class _Measure:
             labels=tuple(self._labels),
             scores=tuple(self._scores),
             asked=tuple(asked),
+            seconds=tuple(self._seconds),
             also={name: tuple(scores) for name, scores in self._more.items()},
         )
 

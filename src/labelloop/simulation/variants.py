@@ -1,4 +1,4 @@
-"""Models that a simulation compares: the project's own, and those of files; the arms are each model by each strategy."""
+"""Models that a simulation compares: the project's own and those of files; an arm is one of them by one strategy."""
 
 import tomllib
 from collections.abc import Mapping, Sequence
