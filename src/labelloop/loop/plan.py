@@ -5,8 +5,8 @@
 
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import structlog
@@ -15,32 +15,19 @@ from labelloop import strategies
 from labelloop.domain.errors import InvalidProject, Unavailable
 from labelloop.domain.states import Lane
 from labelloop.domain.types import ItemNumber, ModelNumber, Query, Round
+from labelloop.loop import spread
+from labelloop.loop.evidence import EvidenceSource, probabilities_of
 from labelloop.loop.featurize import Beat, featurize, shards
 from labelloop.loop.pool import PoolView, look, votes_wanted
 from labelloop.loop.score import ModelEye, ScoredPool, score
 from labelloop.loop.train import load_model
-from labelloop.maths import balance, diversity, selection
+from labelloop.maths import balance, selection
 from labelloop.maths.arrays import Floats, Ints
 from labelloop.ports import Ports
-from labelloop.projects import ModalStrategy, Project, ScoreStrategy
-from labelloop.strategies import Evidence, Need, Picker, StrategyFailed
+from labelloop.projects import Project, ScoreStrategy
+from labelloop.strategies import StrategyFailed
 
 log = structlog.get_logger("labelloop.plan")
-
-COLD_SAMPLE = 20_000
-"""Cold start by diversity looks at so many items at most, drawn at random."""
-
-
-class EvidenceSource(Protocol):
-    """Evidence about items by number."""
-
-    def scores(self) -> Floats:
-        """Acquisition scores (n,) of the waiting items, in their order."""
-        ...
-
-    def evidence(self, numbers: Ints, needs: frozenset[Need]) -> Evidence:
-        """What is asked for about these items; without a model only features can be had."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,12 +70,8 @@ def _cold(project: Project, view: PoolView, source: EvidenceSource, rng: np.rand
     """Before a model: a random order, or first the items nearest to the centres of the pool."""
     order = rng.permutation(view.waiting)
     kind = "random" if project.strategy.kind == "random" else project.strategy.cold_start.kind
-    if kind == "diversity" and len(order) > 1:
-        sample = np.sort(order[:COLD_SAMPLE])
-        features = source.evidence(sample, frozenset({Need.FEATURES})).features
-        assert features is not None  # noqa: S101 - asked for
-        picked = diversity.k_means_start(features, min(project.retrain.first, len(sample)), rng)
-        first = sample[picked]
+    if kind != "random" and len(order) > 1:
+        first = spread.start(project, view, source, rng)
         order = np.concatenate([first, order[~np.isin(order, first)]])
         return _ranked(order[: project.lanes.window], chance=1.0)
     return _ranked(order[: project.lanes.window], chance=min(1.0, project.lanes.window / max(1, len(order))))
@@ -98,46 +81,15 @@ def _informative(project: Project, view: PoolView, source: EvidenceSource, rng: 
     """By acquisition score; the head of it spread out where the project or the strategy asks for that."""
     scores = source.scores()
     window = project.lanes.window
-    shortlist = _shortlist(project, len(view.labeled))
+    shortlist = spread.shortlist(project, len(view.labeled))
     order = selection.top(scores, min(max(window, shortlist), len(scores)), rng)
     if shortlist and len(order):
         near = order[:shortlist]
-        first = near[_spread(project, view, source, rng, near=view.waiting[near], scores=scores[near])]
+        first = near[spread.spread(project, view, source, rng, near=view.waiting[near], scores=scores[near])]
         order = np.concatenate([first, order[~np.isin(order, first)]])
     order = order[:window]
     chance = min(1.0, window / max(1, len(scores))) if project.strategy.kind == "random" else 1.0
     return _ranked(view.waiting[order], chance=chance, scores=scores[order])
-
-
-def _batch(project: Project, labels: int) -> int:
-    """Queries that are chosen together, when there are so many labels."""
-    return project.strategy.batch or project.retrain.step(labels) or 50
-
-
-def _shortlist(project: Project, labels: int) -> int:
-    """How many of the best items are looked at together; 0 where the score alone decides."""
-    if isinstance(project.strategy, ModalStrategy):
-        return project.strategy.candidates
-    picks = isinstance(strategies.bind(project.strategy), Picker)
-    return _batch(project, labels) * project.strategy.shortlist if picks or project.strategy.diversity != "none" else 0
-
-
-def _spread(
-    project: Project, view: PoolView, source: EvidenceSource, rng: np.random.Generator, *, near: Ints, scores: Floats
-) -> Ints:
-    """Positions in the shortlist of one batch, first to ask first; `near` are its numbers, best score first."""
-    strategy, count = strategies.bind(project.strategy), min(_batch(project, len(view.labeled)), len(near))
-    needs = strategy.needs if isinstance(strategy, Picker) else frozenset({Need.FEATURES})
-    evidence = source.evidence(near, needs)
-    if Need.FEATURES in needs and len(view.labeled):
-        labeled = source.evidence(view.labeled, frozenset({Need.FEATURES})).features
-        evidence = replace(evidence, labeled=labeled)
-    if isinstance(strategy, Picker):
-        return strategies.checked_pick(strategy, evidence, count, rng)
-    assert evidence.features is not None  # noqa: S101 - asked for
-    if project.strategy.diversity == "k_center":
-        return diversity.k_center(evidence.features, count, rng, labeled=evidence.labeled)
-    return diversity.cluster_margin(evidence.features, scores, count, rng, labeled=evidence.labeled)
 
 
 def _minority(project: Project, view: PoolView, source: EvidenceSource, rng: np.random.Generator) -> Ranked:
@@ -146,18 +98,12 @@ def _minority(project: Project, view: PoolView, source: EvidenceSource, rng: np.
         return _ranked(view.waiting, chance=1.0)
     size = project.items.shard_size
     found = balance.Claims.joined(
-        balance.claims(_probabilities(source, view.waiting[at : at + size]), view.class_counts)
+        balance.claims(probabilities_of(source, view.waiting[at : at + size]), view.class_counts)
         for at in range(0, len(view.waiting), size)
     )
     scores = balance.claim_scores(found, view.class_counts)
     order = selection.top(scores, min(project.lanes.window, len(scores)), rng)
     return _ranked(view.waiting[order], chance=1.0, scores=scores[order])
-
-
-def _probabilities(source: EvidenceSource, numbers: Ints) -> Floats:
-    probabilities = source.evidence(numbers, frozenset({Need.PROBABILITIES})).probabilities
-    assert probabilities is not None  # noqa: S101 - asked for, and a model exists
-    return probabilities
 
 
 def _part(orders: Mapping[Lane, Ranked], shares: Mapping[Lane, float]) -> dict[Lane, Ranked]:

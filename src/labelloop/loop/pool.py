@@ -4,7 +4,7 @@ Not a verb: what plan, train and promote all look at. The audit reserve is drawn
 that every process agrees on it and it stays uniform while the pool grows.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -23,7 +23,8 @@ class PoolView:
 
     waiting: (n,) numbers that may be asked, the audit reserve excluded. reserve: (r,) waiting numbers of the audit
     reserve, in the order they were drawn. class_counts: (classes,) labels so far, audit left out. labeled: numbers
-    of the training labels. reserve_share: the probability with which an item came into the reserve.
+    of the training labels. in_flight: numbers of items that are out or half answered, and have no label yet.
+    reserve_share: the probability with which an item came into the reserve.
     """
 
     waiting: Ints
@@ -31,6 +32,7 @@ class PoolView:
     class_counts: Ints
     labeled: Ints
     reserve_share: float = 0.0
+    in_flight: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
 
 
 def look(ports: Ports, project: Project, *, items: int) -> PoolView:
@@ -54,7 +56,13 @@ def look(ports: Ports, project: Project, *, items: int) -> PoolView:
         class_counts=np.bincount(codes, minlength=len(schema.of(project).classes)),
         labeled=numbers,
         reserve_share=threshold / policy.HASH_RANGE,
+        in_flight=_in_flight(ports, project),
     )
+
+
+def _in_flight(ports: Ports, project: Project) -> Ints:
+    out = [state.item for state in ports.ledger.slots(project.name) if state.done or state.live]
+    return np.array(sorted(out), dtype=np.int64)
 
 
 def draw(project: Project, numbers: Ints) -> Ints:

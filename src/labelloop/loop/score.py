@@ -60,7 +60,7 @@ class ModelEye:
 class ScoredPool:
     """The evidence of a scored pool by item number, read from the columns shard by shard.
 
-    Implements loop.plan.EvidenceSource.
+    Implements loop.evidence.EvidenceSource.
     """
 
     def __init__(self, ports: Ports, project: Project, eye: ModelEye | None, waiting: Ints) -> None:

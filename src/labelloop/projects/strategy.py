@@ -10,15 +10,19 @@ from labelloop.projects.section import Section
 class ColdStart(Section):
     """What is asked before a model exists."""
 
-    kind: Literal["random", "diversity"] = "diversity"
+    kind: Literal["random", "diversity", "typiclust", "herding", "k_center"] = "diversity"
+    """diversity: the item nearest to the centre of each cluster of the pool. typiclust: the one in the densest part of
+    each. herding: items that bring most others close to one of them. k_center: items far from each other."""
 
 
 class BaseStrategy(Section):
     """What all strategies share."""
 
     cold_start: ColdStart = ColdStart()
-    diversity: Literal["none", "k_center", "cluster_margin"] = "none"
-    """Spread the batch over the shortlist by features."""
+    diversity: Literal["none", "k_center", "cluster_margin", "k_means", "herding", "badge"] = "none"
+    """Spread the batch over the shortlist. cluster_margin: the best score of each cluster in turn. k_center: far from
+    each other and from labels. k_means: the middle of each cluster. herding: close to most of the others, by their
+    scores. badge: far from each other by what they would teach the model."""
     shortlist: int = Field(default=10, ge=1)
     """Candidates per query that diversity chooses among."""
     batch: int | None = Field(default=None, ge=1)
