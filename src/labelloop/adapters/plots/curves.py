@@ -72,7 +72,7 @@ def learning_curves(
             axes.set_axis_off()
         for place, axes in enumerate(grid[: len(panels)]):
             if place + across >= len(panels):
-                axes.set_xlabel(axis)
+                axes.set_xlabel(axis, fontsize=8.5 if len(panels) > 1 else 9.5)
         _finish(figure, named)
         style.save(figure, path)
 
@@ -96,10 +96,13 @@ def _draw(axes: Axes, panel: Panel, looks: Mapping[str, tuple[str, Any]], *, alo
         ha="left",
         va="bottom",
         fontsize=small - 0.5,
-        color=style.REFERENCE,
+        color=style.INK,
+        zorder=4,
+        bbox={"facecolor": "white", "alpha": 0.7, "edgecolor": "none", "pad": 0.5},
     )
     axes.set_title(panel.title)
-    axes.set_ylabel(panel.score)
+    axes.set_ylabel(panel.score, fontsize=small + 0.5)
+    axes.tick_params(labelsize=small)
     axes.set_xlim(left=0)
     axes.margins(x=0.0)
     low, high = axes.get_ylim()

@@ -13,6 +13,8 @@ GAP = 1.25
 """Least distance of two names, in heights of their letters."""
 AWAY = 7.0
 """Points from a line's end to its name."""
+FURTHER = 13.0
+"""The same where names were pushed apart, with room for the thin lines."""
 
 
 def name_ends(axes: Axes, ends: Mapping[str, tuple[float, float]], colours: Mapping[str, str], *, size: float) -> Any:
@@ -26,7 +28,7 @@ def name_ends(axes: Axes, ends: Mapping[str, tuple[float, float]], colours: Mapp
         axes.annotate(
             name,
             (x, y),
-            xytext=(AWAY, 0),
+            xytext=(FURTHER, 0),
             textcoords="offset points",
             va="center",
             ha="left",
@@ -50,11 +52,14 @@ def push_apart(figure: Figure, named: Sequence[Any]) -> None:
     figure.draw_without_rendering()
     points = 72 / figure.dpi
     at = np.array([label.axes.transData.transform(label.xy)[1] for label in named]) * points
-    wanted = spread(at, GAP * named[0].get_fontsize())
-    for label, old, new in zip(named, at, wanted, strict=True):
-        if abs(new - old) > 1.0:
-            label.xyann = (AWAY + 4, new - old)
-            label.arrow_patch.set_linewidth(0.7)
+    moves = spread(at, GAP * named[0].get_fontsize()) - at
+    if (abs(moves) <= 1.0).all():
+        for label in named:
+            label.xyann = (AWAY, 0)
+        return
+    for label, move in zip(named, moves.tolist(), strict=True):
+        label.xyann = (FURTHER, move)
+        label.arrow_patch.set_linewidth(0.7)
 
 
 def spread(at: Any, gap: float) -> Any:
