@@ -120,7 +120,7 @@ def test_an_empty_pool_gives_empty_arrays(desk):
     desk.fill(0)
     numbers, labels, sources = desk.store.pool.labeled(NAME)
     assert (len(numbers), labels, len(sources), numbers.dtype) == (0, [], 0, "int64")
-    assert desk.store.pool.waiting(NAME).dtype == "int64"
+    assert desk.store.pool.waiting(NAME).dtype == "int32"
     assert desk.store.pool.counts(NAME).conserved
 
 

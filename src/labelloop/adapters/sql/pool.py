@@ -40,6 +40,8 @@ _SHOWN = (
     _items.c.gold,
     _items.c.duplicate_of,
 )
+_PAGE = 100_000
+"""Numbers that are taken from the driver at a time."""
 
 
 class SqlPool:
@@ -93,9 +95,9 @@ class SqlPool:
         untouched = select(_items.c.number).where(_items.c.project == project, text(tables.WAITING))
         live = select(_leases.c.item).where(_leases.c.project == project, text(tables.LIVE))
         with self._database.read() as connection:
-            numbers = _column(connection, untouched.order_by(_items.c.number))
             held = _column(connection, live)
-        return numbers[~np.isin(numbers, held)] if held.size else numbers
+            numbers = _paged(connection, untouched)
+        return _without(numbers, held)
 
     def labeled(self, name: str) -> tuple[Ints, list[str], Ints]:
         project = self._database.id_of(name)
@@ -177,11 +179,30 @@ def _item(row: Row[Any]) -> Item:
     )
 
 
+def _paged(connection: Connection, statement: Select[Any]) -> Ints:
+    """All item numbers of a statement, ascending, by pages: a number in an array takes 4 bytes, as a row 90."""
+    parts, last = [np.zeros(0, dtype=np.int32)], -1
+    while True:
+        page = _column(connection, statement.where(_items.c.number > last).order_by(_items.c.number).limit(_PAGE))
+        parts.append(page.astype(np.int32))
+        if len(page) < _PAGE:
+            return np.concatenate(parts)
+        last = int(page[-1])
+
+
 def _cursor(connection: Connection, statement: Select[Any]) -> Any:
     """The driver's own cursor: a million rows need no row objects."""
     cursor = connection.execute(statement).cursor
     assert cursor is not None  # noqa: S101 - a SELECT always has one
     return cursor
+
+
+def _without(numbers: Ints, held: Ints) -> Ints:
+    """Ascending numbers, less those that are held; the held ones are few."""
+    places = np.searchsorted(numbers, held)
+    there = places < len(numbers)
+    there[there] = numbers[places[there]] == held[there]
+    return np.delete(numbers, places[there]) if there.any() else numbers
 
 
 def _column(connection: Connection, statement: Select[Any]) -> Ints:
