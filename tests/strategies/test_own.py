@@ -6,11 +6,23 @@ from pydantic import TypeAdapter
 
 from labelloop import strategies
 from labelloop.domain.errors import InvalidProject
-from labelloop.projects import ScoreStrategy, StrategySpec
+from labelloop.maths import disagreement
+from labelloop.projects import CostStrategy, ScoreStrategy, StrategySpec
 from labelloop.strategies import Evidence, Need, StrategyFailed
 
-OWN = [kind for kind in strategies.names() if kind not in {"modal", "plugin"}]
-CERTAIN = [kind for kind in OWN if kind != "random"]
+OWN = [kind for kind in strategies.names() if kind not in {"auto", "modal", "plugin"}]
+CERTAIN = [kind for kind in OWN if kind not in {"random", "epig"}]  # epig draws its targets
+INFORMED = [*CERTAIN, "epig"]
+POWERS = [kind for kind in OWN if kind not in {"random", "expected_cost"}]
+SIZES = [(0, 3), (1, 3), (50, 1), (50, 2), (50, 60)]
+
+
+def bound(kind, classes=4):
+    """The strategy of this kind; costs make each later class worse to miss."""
+    if kind != "expected_cost":
+        return strategies.bind(ScoreStrategy(kind=kind))
+    costs = (1 - np.eye(classes)) * np.arange(1, classes + 1)[:, None]
+    return strategies.bind(CostStrategy(costs=costs.tolist()))
 
 
 def rng(seed=0):
@@ -52,14 +64,15 @@ def test_every_kind_of_the_project_file_has_a_description():
     assert all(strategies.names().values())
 
 
-@pytest.mark.parametrize("kind", OWN)
-@pytest.mark.parametrize("n, classes", [(0, 3), (1, 3), (50, 1), (50, 2), (50, 60)])
+@pytest.mark.parametrize(
+    "kind, n, classes", [(kind, *size) for kind in OWN for size in SIZES if (kind, size[1]) != ("expected_cost", 1)]
+)
 def test_scores_are_finite_repeatable_and_leave_the_evidence_alone(kind, n, classes):
     """For any size, one class included: finite, one per row, the same by the same seed, nothing written to."""
     seen = evidence(n, classes)
     for array in (seen.probabilities, seen.committee, seen.features, seen.class_counts):
         array.flags.writeable = False
-    strategy = strategies.bind(ScoreStrategy(kind=kind))
+    strategy = bound(kind, classes)
     assert isinstance(strategy, strategies.Strategy)
     assert strategy.name == kind
     scores = strategies.checked_score(strategy, seen, rng())
@@ -71,23 +84,23 @@ def test_scores_are_finite_repeatable_and_leave_the_evidence_alone(kind, n, clas
 def test_scores_do_not_depend_on_the_order_of_rows(kind):
     """Shuffled rows get shuffled scores, and a shard alone gets those it has in the pool."""
     seen, order = evidence(200), rng(5).permutation(200)
-    strategy = strategies.bind(ScoreStrategy(kind=kind))
+    strategy = bound(kind)
     scores = strategy.score(seen, rng())
     np.testing.assert_allclose(strategy.score(rows(seen, order), rng(9)), scores[order], atol=1e-12)
     np.testing.assert_allclose(strategy.score(rows(seen, order[:7]), rng(9)), scores[order[:7]], atol=1e-12)
 
 
-@pytest.mark.parametrize("kind", CERTAIN)
+@pytest.mark.parametrize("kind", INFORMED)
 def test_rows_that_are_alike_score_alike(kind):
     """A pool of one row, many times, has constant scores."""
     seen = rows(evidence(10), np.zeros(30, dtype=int))
-    assert np.ptp(strategies.bind(ScoreStrategy(kind=kind)).score(seen, rng())) <= 1e-12
+    assert np.ptp(bound(kind).score(seen, rng())) <= 1e-12
 
 
-@pytest.mark.parametrize("kind", CERTAIN)
+@pytest.mark.parametrize("kind", INFORMED)
 def test_only_what_is_asked_for_is_used(kind):
     """A strategy works with its declared needs and nothing else."""
-    strategy, whole = strategies.bind(ScoreStrategy(kind=kind)), evidence(20)
+    strategy, whole = bound(kind), evidence(20)
     bare = Evidence(
         rows=20,
         probabilities=whole.probabilities if Need.PROBABILITIES in strategy.needs else None,
@@ -102,21 +115,64 @@ def test_random_differs_by_seed():
     assert not np.array_equal(strategy.score(evidence(20), rng(1)), strategy.score(evidence(20), rng(2)))
 
 
-@pytest.mark.parametrize("kind", ["vote_entropy", "consensus_entropy", "bald"])
+@pytest.mark.parametrize("kind", [*strategies.own.OF_COMMITTEE, "epig"])
 def test_committee_strategies_say_which_models_have_one(kind):
     """On a model of one voice the message names the remedy."""
-    strategy = strategies.bind(ScoreStrategy(kind=kind))
+    strategy = bound(kind)
     with pytest.raises(InvalidProject, match=r"needs a committee.*modal_committee.*torch_mlp"):
         strategies.checked_score(strategy, Evidence(rows=2, probabilities=np.full((2, 2), 0.5)), rng())
 
 
-@pytest.mark.parametrize("kind", CERTAIN)
+@pytest.mark.parametrize("kind", INFORMED)
 def test_broken_evidence_is_found_before_it_scores(kind):
     """NaN from a model becomes an error that names the row, not a score."""
     seen = evidence(30)
     seen.probabilities[17, 0] = seen.committee[:, 17, 0] = np.nan
     with pytest.raises(StrategyFailed, match="row 17"):
-        strategies.checked_score(strategies.bind(ScoreStrategy(kind=kind)), seen, rng())
+        strategies.checked_score(bound(kind), seen, rng())
+
+
+@pytest.mark.parametrize("kind", POWERS)
+def test_a_power_draws_by_the_score(kind):
+    """Another seed gives another order, the same seed the same; a high power follows the plain scores."""
+    seen = evidence(300)
+    plain = bound(kind).score(seen, rng())
+    drawn = strategies.bind(ScoreStrategy(kind=kind, power=1))
+    one = strategies.checked_score(drawn, seen, rng(1))
+    np.testing.assert_array_equal(one, strategies.checked_score(drawn, seen, rng(1)))
+    assert not np.array_equal(one.argsort(), drawn.score(seen, rng(2)).argsort())
+    sharp = strategies.bind(ScoreStrategy(kind=kind, power=200)).score(seen, rng())
+    assert plain[sharp.argsort()[-30:]].mean() > plain.mean()
+    assert drawn.needs == bound(kind).needs
+
+
+def test_random_has_no_use_for_a_power():
+    """It is uniform already."""
+    assert strategies.bind(ScoreStrategy(kind="random", power=2)).name == "random"
+
+
+def test_costs_turn_the_order_around():
+    """The row that looks surer is asked first where its error is dear."""
+    seen = Evidence(rows=2, probabilities=np.array([[0.6, 0.4], [0.2, 0.8]]))
+    plain = bound("least_confidence").score(seen, rng())
+    dear = strategies.bind(CostStrategy(costs=((0, 10), (1, 0)))).score(seen, rng())
+    assert plain[0] > plain[1]
+    assert dear[0] < dear[1]
+
+
+def test_costs_of_other_classes_are_refused():
+    """A matrix for three classes on probabilities of two says which key is wrong."""
+    strategy = bound("expected_cost", 3)
+    with pytest.raises(InvalidProject, match=r"strategy\.costs has 3 rows for 2 classes"):
+        strategies.checked_score(strategy, Evidence(rows=1, probabilities=np.array([[0.5, 0.5]])), rng())
+
+
+def test_epig_sees_the_shard_it_scores():
+    """The score is the formula's, over targets drawn from the same rows by the seed."""
+    seen = evidence(80)
+    drawn = np.sort(rng(3).choice(80, size=strategies.own.TARGETS, replace=False))
+    expected = disagreement.epig(seen.committee, seen.committee[:, drawn])
+    np.testing.assert_array_equal(bound("epig").score(seen, rng(3)), expected)
 
 
 class Faulty:

@@ -24,8 +24,10 @@ from labelloop.projects.project import Project
 from labelloop.projects.reading import json_schema, load, parse
 from labelloop.projects.section import Section, Share
 from labelloop.projects.strategy import (
+    AutoStrategy,
     BaseStrategy,
     ColdStart,
+    CostStrategy,
     ModalStrategy,
     PluginStrategy,
     ScoreStrategy,
@@ -34,11 +36,13 @@ from labelloop.projects.strategy import (
 
 __all__ = [
     "ArraySource",
+    "AutoStrategy",
     "BaseStrategy",
     "BundledSource",
     "ClassLabels",
     "ColdStart",
     "ColumnFeatures",
+    "CostStrategy",
     "EmbeddingFeatures",
     "Features",
     "Items",

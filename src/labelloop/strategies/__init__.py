@@ -9,13 +9,16 @@ import numpy as np
 
 from labelloop.domain.errors import LabelloopError, StrategyFailed
 from labelloop.maths.arrays import Floats, Ints
-from labelloop.projects import ModalStrategy, PluginStrategy, StrategySpec
+from labelloop.projects import AutoStrategy, ModalStrategy, PluginStrategy, ScoreStrategy, StrategySpec
 from labelloop.strategies import modal, own, plugins
 from labelloop.strategies.contract import Evidence, Need, Picker, Strategy
+from labelloop.strategies.own import OfCommittee, OfProbabilities
 
 __all__ = [
     "Evidence",
     "Need",
+    "OfCommittee",
+    "OfProbabilities",
     "Picker",
     "Strategy",
     "StrategyFailed",
@@ -32,6 +35,8 @@ def names() -> dict[str, str]:
         "random": "any row: the yardstick, and the safe choice before there is a model",
         **{name: line for name, (_, line) in own.OF_PROBABILITIES.items()},
         **{name: line for name, (_, line) in own.OF_COMMITTEE.items()},
+        **own.OTHERS,
+        "auto": "what the strategy asks for that its own rounds speak for, drawn anew for each model",
         "modal": "what a query function of modAL asks for, by its import path",
         "plugin": "what a strategy of another package asks for, by its entry point",
     }
@@ -47,11 +52,9 @@ def bind(spec: StrategySpec) -> Strategy:
         return modal.load(spec.function)
     if isinstance(spec, PluginStrategy):
         return plugins.load(spec.name)
-    if spec.kind in own.OF_PROBABILITIES:
-        return own.OfProbabilities(spec.kind, own.OF_PROBABILITIES[spec.kind][0])
-    if spec.kind in own.OF_COMMITTEE:
-        return own.OfCommittee(spec.kind, own.OF_COMMITTEE[spec.kind][0])
-    return own.Random()
+    if isinstance(spec, AutoStrategy):  # what it chose binds for itself; see loop.auto
+        return own.bind(ScoreStrategy())
+    return own.bind(spec)
 
 
 def checked_score(strategy: Strategy, evidence: Evidence, rng: np.random.Generator) -> Floats:
