@@ -10,7 +10,7 @@ from labelloop import projects
 from labelloop.domain.states import Lane
 from labelloop.loop import pool as pools
 from labelloop.loop import spread
-from labelloop.loop.evidence import taken
+from labelloop.loop.evidence import Block, taken
 from labelloop.loop.plan import compose
 from labelloop.loop.pool import PoolView
 from labelloop.projects.strategy import BaseStrategy, ColdStart
@@ -26,8 +26,9 @@ class Plane:
     def __init__(self, points, waiting):
         self.points, self.waiting = points, waiting
 
-    def scores(self):
-        return -np.abs(self.points[self.waiting, 0])
+    def blocks(self):
+        for numbers in np.array_split(self.waiting, 3):
+            yield Block(numbers, -np.abs(self.points[numbers, 0]))
 
     def evidence(self, numbers, needs):
         rare = 1 / (1 + np.exp(-self.points[numbers, 0]))
@@ -79,7 +80,7 @@ def test_every_diversity_orders_the_shortlist_alone(kind):
     order = informative(project(diversity=kind, shortlist=5), view, source, cold=False)
     assert len(order) == len(set(order.tolist())) == 200
     assert not {5, 6} & set(order.tolist())
-    best = view.waiting[np.argsort(-source.scores())]
+    best = view.waiting[np.argsort(np.abs(source.points[view.waiting, 0]))]
     assert set(order[:10].tolist()) <= set(best[:50].tolist())
     rest = [number for number in best.tolist() if number not in set(order[:10].tolist())]
     assert order[10:].tolist() == rest[:190]

@@ -23,6 +23,11 @@ def check(ports: Ports, project: Project) -> None:
     """Try what a project file names: its schema, model, strategy and schedule."""
     if len(schema.of(project).classes) == 1:
         raise InvalidProject("labels: one class leaves nothing to choose; give <Choices> with two or more <Choice>")
+    unknown = sorted(project.minority.named() - set(schema.of(project).classes))
+    if unknown:
+        raise InvalidProject(
+            f"minority: {unknown[0]!r} is no class; the classes are {', '.join(schema.of(project).classes)}"
+        )
     ports.estimators.check(project.model)
     strategies.bind(project.strategy)
     schedule = project.retrain.schedule

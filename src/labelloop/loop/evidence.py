@@ -3,27 +3,40 @@
 Not a verb: the narrow window between the rules that choose (plan, spread, minority) and where the arrays come from.
 """
 
-from typing import Protocol
+from collections.abc import Iterator
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
 from labelloop.loop.pool import PoolView
 from labelloop.maths.arrays import Floats, Ints, Matrix
+from labelloop.maths.rarity import Surroundings
 from labelloop.strategies import Evidence, Need
 
 MOST_TAKEN = 20_000
 """Labeled items that a choice keeps away from, at most: all in flight, the others drawn at random."""
 
 
+class Block(NamedTuple):
+    """Some of the waiting items: numbers (n,) and acquisition scores (n,)."""
+
+    numbers: Ints
+    scores: Floats
+
+
 class EvidenceSource(Protocol):
     """Evidence about items by number."""
 
-    def scores(self) -> Floats:
-        """Acquisition scores (n,) of the waiting items, in their order."""
+    def blocks(self) -> Iterator[Block]:
+        """All waiting items, a block at a time; each item once."""
         ...
 
     def evidence(self, numbers: Ints, needs: frozenset[Need]) -> Evidence:
         """What is asked for about these items; without a model only features can be had."""
+        ...
+
+    def surroundings(self, numbers: Ints) -> Surroundings:
+        """Who of these items lies near whom, as positions; the answer of the last time where they are the same."""
         ...
 
 

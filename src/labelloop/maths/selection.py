@@ -1,5 +1,7 @@
 """Which rows to take, given a score per row or nothing but their numbers; blind to features (see `diversity`)."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -39,6 +41,32 @@ def top(scores: Floats, count: int, rng: np.random.Generator) -> Ints:
     tied = np.flatnonzero(scores == cut)
     chosen = np.concatenate([chosen, rng.choice(tied, size=count - len(chosen), replace=False, shuffle=False)])
     return chosen[np.lexsort((rng.random(count), -scores[chosen]))]
+
+
+def interleaved(orders: Sequence[Ints], weights: Sequence[float]) -> tuple[Ints, Ints]:
+    """Several orders as one, each served in proportion to its weight; what stands in two comes where it comes first.
+
+    Args:
+        orders: item numbers, first to ask first, without repeats in one order.
+        weights: one above 0 for each.
+
+    Returns:
+        The numbers, without repeats, and which of the orders each came from, (n,) each.
+
+    Example:
+        >>> numbers, origin = interleaved([np.array([1, 2, 3, 4]), np.array([3, 9])], [2.0, 1.0])
+        >>> numbers.tolist(), origin.tolist()
+        ([1, 3, 2, 9, 4], [0, 1, 0, 1, 0])
+    """
+    if not orders:
+        return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
+    numbers = np.concatenate(orders)
+    origin = np.repeat(np.arange(len(orders)), [len(order) for order in orders])
+    turn = np.concatenate([(np.arange(len(order)) + 0.5) / w for order, w in zip(orders, weights, strict=True)])
+    served = np.lexsort((origin, turn))
+    _, first = np.unique(numbers[served], return_index=True)
+    kept = served[np.sort(first)]
+    return numbers[kept], origin[kept]
 
 
 def uniform_hash(seed: int, numbers: Ints) -> NDArray[np.uint64]:

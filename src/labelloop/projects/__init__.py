@@ -11,6 +11,7 @@ from labelloop.projects.examples import example
 from labelloop.projects.features import ColumnFeatures, EmbeddingFeatures, Features, PixelFeatures, TextFeatures
 from labelloop.projects.items import ArraySource, BundledSource, Items, Source, TableSource
 from labelloop.projects.labels import ClassLabels, Labels, LabelStudioLabels
+from labelloop.projects.minority import Minority
 from labelloop.projects.models import (
     ModalCommittee,
     ModalLearner,
@@ -50,6 +51,7 @@ __all__ = [
     "Labels",
     "Lanes",
     "LeaseRules",
+    "Minority",
     "ModalCommittee",
     "ModalLearner",
     "ModalStrategy",

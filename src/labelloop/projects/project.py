@@ -9,6 +9,7 @@ from labelloop.projects.dispatch import Lanes, LeaseRules, Votes
 from labelloop.projects.features import Features
 from labelloop.projects.items import Items, Source
 from labelloop.projects.labels import Labels
+from labelloop.projects.minority import Minority
 from labelloop.projects.models import ModelSpec, SklearnModel
 from labelloop.projects.section import Section
 from labelloop.projects.strategy import ScoreStrategy, StrategySpec
@@ -34,6 +35,8 @@ class Project(Section):
     strategy: StrategySpec = ScoreStrategy()
     """What is asked first. Default: margin."""
     lanes: Lanes = Lanes()
+    minority: Minority = Minority()
+    """Classes that the labels are short of, and how they are looked for."""
     votes: Votes = Votes()
     lease: LeaseRules = LeaseRules()
     retrain: Retrain = Retrain()
