@@ -72,6 +72,10 @@ class UnknownJob(NotFound):
     """There is no such job."""
 
 
+class NoMap(NotFound):
+    """The pool of the project has not been drawn yet."""
+
+
 class Invalid(LabelloopError):
     """The request or a file is wrong; nothing was changed."""
 

@@ -40,10 +40,15 @@ from labelloop.domain.types import (
     Verdict,
 )
 from labelloop.maths.arrays import Ints
+from labelloop.ports.learning import LAYOUTS as LAYOUTS
 from labelloop.ports.learning import Artifacts as Artifacts
 from labelloop.ports.learning import Classifier as Classifier
 from labelloop.ports.learning import Estimators as Estimators
 from labelloop.ports.learning import FeatureStore as FeatureStore
+from labelloop.ports.learning import Layout as Layout
+from labelloop.ports.learning import LayoutKind as LayoutKind
+from labelloop.ports.learning import Layouts as Layouts
+from labelloop.ports.learning import Maps as Maps
 from labelloop.ports.learning import ScoreFiles as ScoreFiles
 from labelloop.projects import Project
 
@@ -234,6 +239,9 @@ class Rounds(Protocol):
 
     def gaps(self, name: str) -> Mapping[Lane, RankGap]:
         """Per lane of the serving round that was served from: how far the served ranks are from the planned ones."""
+
+    def asked(self, name: str, numbers: Sequence[ItemNumber]) -> Mapping[ItemNumber, Lane]:
+        """The lane by which each of these items was first handed out; items that nobody got are left out."""
 
 
 class Models(Protocol):
@@ -437,4 +445,6 @@ class Ports:
     scores: ScoreFiles
     estimators: Estimators
     artifacts: Artifacts
+    layouts: Layouts
+    maps: Maps
     lock: Lock

@@ -62,11 +62,12 @@ def learning_curves(
         for panel in _panels(simulation, above or str(simulation["project"]), words, unit)
     ]
     looks = style.colours(list(dict.fromkeys(name for panel in panels for name in panel.lines)))
-    across = min(ACROSS, len(panels))
+    across = 2 if len(panels) in {2, 4} else min(ACROSS, len(panels))
     down = -(-len(panels) // across)
     width, height = (6.6, 4.2) if len(panels) == 1 else (3.9 * across, 3.0 * down)
     with style.figure(width, height) as figure:
-        grid = figure.subplots(down, across, squeeze=False).ravel()
+        # Models of one set are compared with each other, sets are not: their scores differ in kind.
+        grid = figure.subplots(down, across, squeeze=False, sharey=len(several) == 1).ravel()
         named = [_draw(axes, panel, looks, alone=len(panels) == 1) for axes, panel in zip(grid, panels, strict=False)]
         for axes in grid[len(panels) :]:
             axes.set_axis_off()
@@ -83,8 +84,9 @@ def _finish(figure: Figure, named: Sequence[Any]) -> None:
 
 
 def _draw(axes: Axes, panel: Panel, looks: Mapping[str, tuple[str, Any]], *, alone: bool) -> Any:
+    shade = 0.16 if len(panel.lines) < 4 else 0.11
     for name, points in panel.lines.items():
-        _line(axes, points, looks[name], above=name != "random")
+        _line(axes, points, looks[name], above=name != "random", shade=shade)
     small = 9.0 if alone else 8.0
     axes.axhline(panel.full, color=style.INK, linewidth=0.9, linestyle=(0, (1, 2)))
     axes.annotate(
@@ -106,7 +108,7 @@ def _draw(axes: Axes, panel: Panel, looks: Mapping[str, tuple[str, Any]], *, alo
     axes.set_xlim(left=0)
     axes.margins(x=0.0)
     low, high = axes.get_ylim()
-    top = max(high, panel.full + 0.07 * (panel.full - low))
+    top = max(high, panel.full + 0.08 * (panel.full - low))
     axes.set_ylim(max(low, 0.0), min(top, 1.06))
     axes.yaxis.set_major_locator(style.few_ticks(5))
     axes.xaxis.set_major_locator(style.few_ticks(5))
@@ -117,7 +119,9 @@ def _draw(axes: Axes, panel: Panel, looks: Mapping[str, tuple[str, Any]], *, alo
     return name_ends(axes, ends, {name: colour for name, (colour, _) in looks.items()}, size=small)
 
 
-def _line(axes: Axes, points: Sequence[Sequence[float | None]], look: tuple[str, Any], *, above: bool) -> None:
+def _line(
+    axes: Axes, points: Sequence[Sequence[float | None]], look: tuple[str, Any], *, above: bool, shade: float
+) -> None:
     colour, dash = look
     order = 3.0 if above else 2.5
     x = [float(point[0] or 0) for point in points]
@@ -125,7 +129,7 @@ def _line(axes: Axes, points: Sequence[Sequence[float | None]], look: tuple[str,
     banded = [point for point in points if point[2] is not None and point[3] is not None]
     if any(point[2] != point[3] for point in banded):  # one seed has no interval
         x, lows, highs = ([float(point[place] or 0) for point in banded] for place in (0, 2, 3))
-        axes.fill_between(x, lows, highs, color=colour, alpha=0.15, linewidth=0, zorder=order - 1)
+        axes.fill_between(x, lows, highs, color=colour, alpha=shade, linewidth=0, zorder=order - 1)
 
 
 def _panels(simulation: Mapping[str, Any], title: str, score: str, unit: float | None) -> list[Panel]:

@@ -14,6 +14,8 @@ from labelloop.domain.types import ItemNumber, Json, ModelNumber, Query, RankGap
 
 KEPT = 5
 """Rounds whose queries are kept, the serving one included."""
+PAGE = 500
+"""Items that are named in one statement."""
 
 _items, _projects, _queries, _rounds = tables.item, tables.project, tables.query, tables.round_
 _leases = tables.assignment
@@ -101,6 +103,17 @@ class SqlRounds:
         with self._database.read() as connection:
             rows = connection.execute(_gaps(project)).all()
         return {Lane(row.lane): RankGap(served=row.served, mean=float(row.mean), most=row.most) for row in rows}
+
+    def asked(self, name: str, numbers: Sequence[ItemNumber]) -> Mapping[ItemNumber, Lane]:
+        project = self._database.id_of(name)
+        found: dict[ItemNumber, Lane] = {}
+        with self._database.read() as connection:
+            for start in range(0, len(numbers), PAGE):
+                own = and_(_leases.c.project == project, _leases.c.item.in_(numbers[start : start + PAGE]))
+                rows = connection.execute(select(_leases.c.item, _leases.c.lane).where(own).order_by(_leases.c.id))
+                for row in rows:
+                    found.setdefault(ItemNumber(row.item), Lane(row.lane))
+        return found
 
 
 def _gaps(project: int) -> Any:
