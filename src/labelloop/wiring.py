@@ -78,11 +78,6 @@ def scratch_scores(folder: Path) -> ScoreFiles:
     return ColumnFiles(folder)
 
 
-def scratch_scores(folder: Path) -> ScoreFiles:
-    """Columns of scores in a folder of their own, for work that must not touch those of the service."""
-    return ColumnFiles(folder)
-
-
 def close(ports: Ports) -> None:
     """Finish what was begun and close all connections."""
     for finish in ports.closing if isinstance(ports, Wired) else ():
