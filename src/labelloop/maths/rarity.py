@@ -33,12 +33,12 @@ class Groups(NamedTuple):
     """(m,): the group is the row with so many of its nearest rows, itself included."""
 
 
-def surroundings(points: Floats, *, neighbours: int = 9) -> Surroundings:
+def surroundings(points: Floats, *, neighbours: int = 20) -> Surroundings:
     """Who lies near whom, by a k-d tree: O(m log m) in few dimensions, so narrow the rows to about five before.
 
     Args:
         points: (m, d), dense, finite, d small.
-        neighbours: how many beside the row itself; fewer where there are fewer rows.
+        neighbours: how many beside the row itself, and so the largest group that is seen; fewer where there are fewer.
 
     Returns:
         Distances and positions, (m, min(neighbours, m - 1) + 1) each.

@@ -136,7 +136,12 @@ class Contenders:
 
 
 def _rows(found: balance.Claims, rows: Ints) -> balance.Claims:
-    return balance.Claims(*(column[rows] for column in found))
+    return balance.Claims(
+        predicted=found.predicted[rows],
+        closeness=found.closeness[rows],
+        rarest=found.rarest[rows],
+        posterior=found.posterior[rows],
+    )
 
 
 def _heads(group: Ints, value: Floats, *, room: int, floor: Floats) -> tuple[Ints, Floats]:
