@@ -108,7 +108,8 @@ def _data(folder: Path, name: str) -> Data:
     if name in _held:
         return _held[name]
     project = sets.case(name).project
-    of = json.dumps([project.features.model_dump(mode="json"), project.source and project.source.model_dump(mode="json")])
+    read = {"features", "source"}
+    of = json.dumps(project.model_dump(mode="json", include=read), sort_keys=True)
     place = folder / name / f"arrays-{hashlib.sha256(of.encode()).hexdigest()[:12]}"
     if not (place / "done").exists():
         root = Path(os.environ["LABELLOOP_DATA"])

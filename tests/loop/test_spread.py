@@ -165,3 +165,23 @@ def test_a_spread_round_is_planned_for_people(ports):
     served = ports.rounds.serving("plane")
     assert served.model is not None
     assert "fallback" not in served.stats
+
+
+def test_candidates_far_below_the_best_score_are_left_out_but_for_two_a_query():
+    """`within` cuts the shortlist at a part of the best margin, counted from -1, and leaves the batch a choice."""
+    asked = project(diversity="k_center", shortlist=20, within=0.8).strategy
+    scores = np.array([0.0, -0.1, -0.15, -0.3, -0.9])
+    assert spread._worthy(asked, scores, 1) == 3
+    assert spread._worthy(asked, scores, 2) == 4
+    assert spread._worthy(asked.model_copy(update={"within": 0.0}), scores, 1) == 5
+
+
+def test_a_mixed_start_meets_the_crowd_and_the_aside():
+    """Half of the first batch stands for the crowd; a small group far off is met as well."""
+    rng = np.random.default_rng(0)
+    points = np.concatenate([rng.normal(0, 1, (400, 2)), rng.normal(0, 0.1, (6, 2)) + 12])
+    both = [set(spread._mixed(points, 10, np.random.default_rng(seed)).tolist()) for seed in range(5)]
+    assert all(len(picked) == 10 for picked in both)
+    assert all(any(row >= 400 for row in picked) for picked in both)
+    held = points[[0, 1, 2]]
+    assert len(set(spread._mixed(points, 9, rng, labeled=held).tolist())) == 9

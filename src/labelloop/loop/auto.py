@@ -67,6 +67,7 @@ def as_arm(project: Project, arm: str) -> Project:
         "diversity": diversity or "none",
         "cold_start": spec.cold_start,
         "shortlist": spec.shortlist,
+        "within": spec.within,
         "batch": spec.batch,
     }
     return project.model_copy(update={"strategy": ScoreStrategy.model_validate(section)})

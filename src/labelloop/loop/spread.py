@@ -10,13 +10,14 @@ from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
+from scipy.sparse import csr_array, issparse, vstack
 
 from labelloop import strategies
 from labelloop.loop.evidence import EvidenceSource, features_of, taken
 from labelloop.loop.pool import PoolView
 from labelloop.maths import clusters, diversity
 from labelloop.maths.arrays import Floats, Ints, Matrix
-from labelloop.projects import ModalStrategy, Project
+from labelloop.projects import ModalStrategy, Project, StrategySpec
 from labelloop.strategies import Evidence, Need, Picker
 
 COLD_SAMPLE = 20_000
@@ -29,11 +30,30 @@ class _Start(Protocol):
     ) -> Ints: ...
 
 
+def _mixed(features: Matrix, count: int, rng: np.random.Generator, *, labeled: Matrix | None = None) -> Ints:
+    """Typical rows and rows of clusters of their own in turn: the first teach most, the second meet rare classes."""
+    typical = diversity.herding(features, -(-count // 2), rng, labeled=labeled)
+    rest = np.setdiff1d(np.arange(features.shape[0]), typical)
+    held = features[typical] if labeled is None else _stacked(labeled, features[typical])
+    aside = clusters.k_means_start(features[rest], count - len(typical), rng, labeled=held)
+    picked = np.empty(len(typical) + len(aside), dtype=np.intp)
+    picked[0 : 2 * len(typical) : 2], picked[1 : 2 * len(aside) : 2] = typical, rest[aside]
+    return picked
+
+
+def _stacked(above: Matrix, below: Matrix) -> Matrix:
+    if issparse(below):
+        return csr_array(vstack([above, below]))
+    joined: Matrix = np.concatenate([above, below])
+    return joined
+
+
 _STARTS: dict[str, _Start] = {
     "diversity": clusters.k_means_start,
     "typiclust": clusters.typiclust,
     "herding": diversity.herding,
     "k_center": diversity.k_center,
+    "mixed": _mixed,
 }
 """`strategy.cold_start.kind` → how the first batch is chosen; `random` needs no rule."""
 
@@ -100,12 +120,20 @@ def spread(
 ) -> Ints:
     """Positions in the shortlist of one batch, first to ask first; `near` are its numbers, best score first."""
     strategy, count = strategies.bind(project.strategy), min(_batch(project, len(view.labeled)), len(near))
+    near = near[: _worthy(project.strategy, scores, count)]
+    scores = scores[: len(near)]
     if isinstance(strategy, Picker):
         evidence = _evidence(view, source, rng, near=near, needs=strategy.needs)
         return strategies.checked_pick(strategy, evidence, count, rng)
     needs = {Need.FEATURES, Need.PROBABILITIES} if project.strategy.diversity == "badge" else {Need.FEATURES}
     evidence = _evidence(view, source, rng, near=near, needs=frozenset(needs))
     return _SPREADS[project.strategy.diversity](evidence, scores, count, rng)
+
+
+def _worthy(spec: StrategySpec, scores: Floats, count: int) -> int:
+    """How many of the candidates, best score first, score at least `within` of the best; two per query at least."""
+    worth = scores + 1 if spec.kind == "margin" else scores
+    return max(int((worth >= spec.within * worth[0]).sum()), 2 * count) if len(scores) and spec.within else len(scores)
 
 
 def _batch(project: Project, labels: int) -> int:

@@ -14,9 +14,10 @@ ARM_SPREADS = ("k_center", "cluster_margin", "k_means", "herding", "badge")
 class ColdStart(Section):
     """What is asked before a model exists."""
 
-    kind: Literal["random", "diversity", "typiclust", "herding", "k_center"] = "diversity"
+    kind: Literal["random", "diversity", "typiclust", "herding", "k_center", "mixed"] = "diversity"
     """diversity: the item nearest to the centre of each cluster of the pool. typiclust: the one in the densest part of
-    each. herding: items that bring most others close to one of them. k_center: items far from each other."""
+    each. herding: items that bring most others close to one of them. k_center: items far from each other. mixed: by
+    herding and by clusters in turn, for pools whose rare classes lie aside."""
 
 
 class BaseStrategy(Section):
@@ -29,6 +30,9 @@ class BaseStrategy(Section):
     scores. badge: far from each other by what they would teach the model."""
     shortlist: int = Field(default=10, ge=1)
     """Candidates per query that diversity chooses among."""
+    within: float = Field(default=0.0, ge=0, le=1)
+    """Candidates that score less than this part of the best score are left out, down to two per query: where few items
+    are in doubt, diversity does not wander off to sure ones. Margins count from -1."""
     batch: int | None = Field(default=None, ge=1)
     """Queries chosen together by diversity; the retrain threshold when not given."""
 
