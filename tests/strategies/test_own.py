@@ -194,6 +194,7 @@ class Faulty:
 @pytest.mark.parametrize("answer, said", [
     (np.array([0.0, np.nan, 1.0]), "nan for row 1"),
     (np.array([0.0, 1.0, np.inf]), "inf for row 2"),
+    (np.array([1e300, 1.0, 0.0]), r"1e\+300 for row 0"),
     (np.zeros(2), r"shape \(2,\) for 3 rows"),
     (np.zeros((3, 1)), "shape"),
     (["a", "b", "c"], "not numbers"),
@@ -208,10 +209,12 @@ def test_unbelievable_scores_are_refused(answer, said):
 
 
 @pytest.mark.parametrize("answer, said", [
-    (np.array([0, 0]), "twice"),
-    (np.array([0, 3]), "outside"),
-    (np.array([-1]), "outside"),
-    (np.array([0, 1, 2]), "3 positions for 2"),
+    (np.array([0, 0]), "row 0 twice"),
+    (np.array([0, 3]), "position 3 of 3"),
+    (np.array([-1, 0]), "position -1 of 3"),
+    (np.array([0, 1, 2]), "3 rows where 2 were asked for"),
+    (np.array([1]), "1 rows where 2 were asked for"),
+    ([], "0 rows where 2"),
     (np.array([0.5]), "not positions"),
     (KeyError("x"), "raised KeyError"),
 ])  # fmt: skip
@@ -221,7 +224,24 @@ def test_unbelievable_picks_are_refused(answer, said):
         strategies.checked_pick(Faulty(answer), Evidence(rows=3), 2, rng())
 
 
-def test_whole_numbers_and_no_picks_are_fine():
-    """Integer scores become floats; picking nothing is an answer."""
+def test_whole_numbers_and_picks_of_nothing_are_fine():
+    """Integer scores become floats; of no rows, or of none wanted, nothing is the right answer."""
     assert strategies.checked_score(Faulty([1, 2, 3]), Evidence(rows=3), rng()).dtype == np.float64
-    assert strategies.checked_pick(Faulty([]), Evidence(rows=3), 2, rng()).tolist() == []
+    assert strategies.checked_pick(Faulty([]), Evidence(rows=3), 0, rng()).tolist() == []
+    assert strategies.checked_pick(Faulty([]), Evidence(rows=0), 2, rng()).tolist() == []
+
+
+def test_a_strategy_cannot_change_the_evidence():
+    """What it writes would be kept as the model's words; it fails by name, and the arrays stay as they were."""
+
+    class Writing(Faulty):
+        def score(self, evidence, _rng):
+            evidence.probabilities[:] = 0
+            return np.zeros(evidence.rows)
+
+    seen = evidence(5)
+    kept = seen.probabilities.copy()
+    with pytest.raises(StrategyFailed, match="read-only"):
+        strategies.checked_score(Writing(None), seen, rng())
+    np.testing.assert_array_equal(seen.probabilities, kept)
+    seen.probabilities[0, 0] = 1  # the caller's own arrays are not locked

@@ -26,6 +26,7 @@ class PortSampler:
             ("items", self._items),
             ("queue", self._queue),
             ("ranks", self._ranks),
+            ("rounds", self._rounds),
             ("jobs", self._jobs),
             ("models", self._models),
         )
@@ -62,6 +63,11 @@ class PortSampler:
         for lane, gap in self._ports.rounds.gaps(project).items():
             yield Sample(gauge="labelloop_rank_gap", labels=(project, lane, "mean"), value=gap.mean)
             yield Sample(gauge="labelloop_rank_gap", labels=(project, lane, "most"), value=gap.most)
+
+    def _rounds(self, project: str) -> Iterator[Sample]:
+        serving = self._ports.rounds.serving(project)
+        count = serving.stats.get("fallbacks", 0) if serving else 0
+        yield Sample(gauge="labelloop_fallback_rounds", labels=(project,), value=float(str(count)))
 
     def _jobs(self, project: str) -> Iterator[Sample]:
         for kind in JobKind:

@@ -8,7 +8,7 @@ predictions in `multilabel`, `sequences` and `regions`; choosing rows by their s
 
 import numpy as np
 
-from labelloop.maths.arrays import Floats
+from labelloop.maths.arrays import Floats, Mask
 from labelloop.maths.blocks import WIDE, blocks, columns, room, scratch_for
 
 TOLERANCE = 1e-3
@@ -38,6 +38,30 @@ def check_probabilities(probabilities: Floats, tolerance: float = TOLERANCE) -> 
         _check_rows(probabilities, tolerance, "")
     else:
         raise ValueError(f"probabilities need 2 axes (3 for a committee), got shape {probabilities.shape}")
+
+
+def believable(probabilities: Floats, tolerance: float = TOLERANCE) -> Floats:
+    """The same probabilities, with every row that is no distribution made uniform: it says nothing.
+
+    Args:
+        probabilities: (n, classes).
+        tolerance: as for `check_probabilities`.
+
+    Returns:
+        (n, classes); the input itself where all is well.
+
+    Example:
+        >>> believable(np.array([[0.9, 0.1], [np.nan, 0.5]])).tolist()
+        [[0.9, 0.1], [0.5, 0.5]]
+    """
+    bad = np.concatenate(
+        [np.zeros(0, dtype=bool), *(_bad_rows(block, tolerance) for _, block in blocks(probabilities))]
+    )
+    if not bad.any():
+        return probabilities
+    repaired = probabilities.copy()
+    repaired[bad] = 1 / probabilities.shape[1]
+    return repaired
 
 
 def least_confidence(probabilities: Floats) -> Floats:
@@ -222,15 +246,21 @@ def _check_block(block: Floats, start: int, tolerance: float = TOLERANCE, where:
 
 
 def _name_bad_row(block: Floats, start: int, tolerance: float, where: str) -> None:
-    sums, lows = block.sum(axis=1), block.min(axis=1, initial=0)
-    with np.errstate(invalid="ignore"):
-        bad = ~((np.abs(sums - 1) <= tolerance) & (lows >= -tolerance))
+    bad = _bad_rows(block, tolerance)
     if not bad.any():  # at the edge of the tolerance two orders of summing may disagree
         return
     first = int(bad.argmax())
+    total, low = block[first].sum(), block[first].min()
     row = f"row {start + first}{where} of the probabilities"
     if not np.isfinite(block[first]).all():
         raise ValueError(f"{row} has a value that is not finite")
-    if lows[first] < -tolerance:
-        raise ValueError(f"{row} has a negative value, {lows[first]:.6g}")
-    raise ValueError(f"{row} sums to {sums[first]:.6g}, not to 1")
+    if low < -tolerance:
+        raise ValueError(f"{row} has a negative value, {low:.6g}")
+    raise ValueError(f"{row} sums to {total:.6g}, not to 1")
+
+
+def _bad_rows(block: Floats, tolerance: float) -> Mask:
+    with np.errstate(invalid="ignore", over="ignore"):
+        sums, lows = block.sum(axis=1), block.min(axis=1, initial=0)
+        bad: Mask = ~((np.abs(sums - 1) <= tolerance) & (lows >= -tolerance))
+    return bad

@@ -5,6 +5,9 @@ before its answer is believed. Adding one: a formula in `maths.acquisition` and 
 CONTRIBUTING.
 """
 
+from dataclasses import fields, replace
+from typing import Any
+
 import numpy as np
 
 from labelloop.domain.errors import LabelloopError, StrategyFailed
@@ -27,6 +30,10 @@ __all__ = [
     "checked_score",
     "names",
 ]
+
+
+_MOST = np.finfo(np.float32).max
+"""Scores are kept as float32."""
 
 
 def names() -> dict[str, str]:
@@ -58,14 +65,14 @@ def bind(spec: StrategySpec) -> Strategy:
 
 
 def checked_score(strategy: Strategy, evidence: Evidence, rng: np.random.Generator) -> Floats:
-    """Scores (n,) that can be believed: finite floats, one per row.
+    """Scores (n,) that can be believed: floats that stay finite in float32, one per row. The evidence is locked.
 
     Raises:
         StrategyFailed: the strategy raised, or answered with another shape, NaN or infinity; names the first row.
         InvalidProject: the strategy cannot work with the project's model.
     """
     try:
-        answer = np.asarray(strategy.score(evidence, rng))
+        answer = np.asarray(strategy.score(_locked(evidence), rng))
     except LabelloopError:
         raise
     except Exception as error:
@@ -75,21 +82,21 @@ def checked_score(strategy: Strategy, evidence: Evidence, rng: np.random.Generat
     if not (np.issubdtype(answer.dtype, np.number) or answer.dtype == bool) or np.iscomplexobj(answer):
         raise _failed(strategy, f"answered {answer.dtype}, not numbers")
     scores: Floats = answer if np.issubdtype(answer.dtype, np.floating) else answer.astype(np.float64)
-    bad = np.flatnonzero(~np.isfinite(scores))
+    bad = np.flatnonzero(~(np.abs(scores) <= _MOST))
     if len(bad):
         raise _failed(strategy, f"answered {scores[bad[0]]} for row {bad[0]} ({len(bad)} such rows)")
     return scores
 
 
 def checked_pick(picker: Picker, evidence: Evidence, count: int, rng: np.random.Generator) -> Ints:
-    """Positions (≤ count,) that can be believed: in range, no repeats.
+    """Positions (min(count, rows),) that can be believed: in range, no repeats, none missing. The evidence is locked.
 
     Raises:
         StrategyFailed: the strategy raised, or answered something else.
         InvalidProject: the strategy cannot work with the project's model.
     """
     try:
-        answer = np.asarray(picker.pick(evidence, count, rng))
+        answer = np.asarray(picker.pick(_locked(evidence), count, rng))
     except LabelloopError:
         raise
     except Exception as error:
@@ -97,11 +104,32 @@ def checked_pick(picker: Picker, evidence: Evidence, count: int, rng: np.random.
     if answer.ndim != 1 or (len(answer) and not np.issubdtype(answer.dtype, np.integer)):
         raise _failed(picker, f"picked shape {answer.shape} of {answer.dtype}, not positions")
     positions: Ints = answer.astype(np.intp)
-    if len(positions) > count or ((positions < 0) | (positions >= evidence.rows)).any():
-        raise _failed(picker, f"picked {len(positions)} positions for {count} of {evidence.rows} rows, or outside them")
-    if len(np.unique(positions)) < len(positions):
-        raise _failed(picker, "picked a row twice")
+    wanted = min(count, evidence.rows)
+    if len(positions) != wanted:
+        raise _failed(picker, f"picked {len(positions)} rows where {wanted} were asked for")
+    outside = positions[(positions < 0) | (positions >= evidence.rows)]
+    if len(outside):
+        raise _failed(picker, f"picked position {outside[0]} of {evidence.rows} rows")
+    values, times = np.unique(positions, return_counts=True)
+    if len(values) < wanted:
+        raise _failed(picker, f"picked row {values[times.argmax()]} twice")
     return positions
+
+
+def _locked(evidence: Evidence) -> Evidence:
+    """The same evidence, not to be written to: what a strategy changes would be kept as what the model said."""
+    changes: dict[str, Any] = {}
+    for one in fields(evidence):
+        value = getattr(evidence, one.name)
+        if isinstance(value, np.ndarray):
+            changes[one.name] = _read_only(value)
+    return replace(evidence, **changes)
+
+
+def _read_only(array: Floats) -> Floats:
+    view = array.view()
+    view.flags.writeable = False
+    return view
 
 
 def _failed(strategy: Strategy | Picker, what: str) -> StrategyFailed:

@@ -69,7 +69,7 @@ class Picker(Protocol):
     """A strategy that orders a whole shortlist itself, in place of the project's diversity."""
 
     def pick(self, evidence: Evidence, count: int, rng: np.random.Generator) -> Ints:
-        """Positions (≤ count,) in the shortlist, first to ask first, no repeats."""
+        """Positions (min(count, rows),) in the shortlist, first to ask first, no repeats."""
         ...
 
 
