@@ -23,17 +23,12 @@ Pick = Callable[[Evidence, np.ndarray, int, int], np.ndarray]
 class Said:
     """Stands for a fitted classifier that has answered already; rows are known by their number."""
 
-    def __init__(self, probabilities: np.ndarray, labeled: int, rows: np.ndarray) -> None:
+    def __init__(self, probabilities: np.ndarray, labeled: int) -> None:
         self._said = np.vstack([probabilities, np.full((labeled, probabilities.shape[1]), 1 / probabilities.shape[1])])
-        self.rows, self.classes_ = rows, np.arange(probabilities.shape[1])
 
     def predict_proba(self, numbers: Any) -> np.ndarray:
         """As small-text asks, which cuts its data set itself."""
         return self._said[np.asarray(numbers.x).astype(int).ravel()]
-
-    def embed(self, numbers: Any, **_options: Any) -> np.ndarray:
-        """The rows of these numbers."""
-        return self.rows[np.asarray(numbers.x).astype(int).ravel()]
 
 
 class Peer:
@@ -106,10 +101,11 @@ def _small_text(kind: str) -> Pick:
         np.random.seed(seed)  # noqa: NPY002 - the library's own generator
         known = len(rows) - evidence.rows
         numbers = SklearnDataset(np.arange(len(rows))[:, None].astype(float), np.zeros(len(rows), dtype=int))
-        model = Said(evidence.probabilities, known, rows)
+        model = Said(evidence.probabilities, known)
         waiting, labeled = np.arange(evidence.rows), np.arange(evidence.rows, len(rows))
         query = getattr(strategies, kind)()
-        return query.query(model, numbers, waiting, labeled, np.zeros(known, dtype=int), n=count)
+        more = {"embeddings": rows} if kind == "EmbeddingKMeans" else {}
+        return query.query(model, numbers, waiting, labeled, np.zeros(known, dtype=int), n=count, **more)
 
     return pick
 

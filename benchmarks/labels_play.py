@@ -50,7 +50,8 @@ class Arm:
 
     def played(self, case: sets.Case) -> Terms:
         """The set's terms with this arm's."""
-        return Terms(**{"budget": case.budget, "first": case.first, "batch": case.batch, **self.terms})
+        own = {"budget": case.budget, "first": case.first, "batch": case.batch, "growth": case.growth}
+        return Terms(**{**own, **self.terms})
 
 
 def curve(folder: Path, name: str, arm: Arm, seed: int) -> dict[str, Any]:

@@ -14,7 +14,7 @@ Section = dict[str, Any]
 class Case:
     """One set: its project, the labels of each replay, and the labels that random gets to set the score to beat.
 
-    `first` and `batch` are the labels of the first batch and of the later ones of strategies that do not say otherwise.
+    `first`, `batch` and `growth` are the labels of the first batch and of the later ones, the same for every strategy.
     """
 
     project: Project
@@ -22,6 +22,7 @@ class Case:
     random: int
     first: int
     batch: int
+    growth: float = 0.1
 
 
 def case(name: str) -> Case:
@@ -82,7 +83,7 @@ def _sms() -> Case:
     features = {"kind": "text", "sublinear": False}
     model = _logistic(5.0, calibrate=False, iterations=2000)
     project = _changed("sms.toml", "sms", model=model, features=features, source=source)
-    return Case(project=project, budget=400, random=600, first=20, batch=20)
+    return Case(project=project, budget=400, random=600, first=20, batch=5)
 
 
 def _ag_news() -> Case:
@@ -97,7 +98,7 @@ def _ag_news() -> Case:
         },
     }
     project = _changed("ag_news.toml", "ag_news", source=source, model=_logistic(10.0, calibrate=False))
-    return Case(project=project, budget=1_800, random=3_050, first=50, batch=50)
+    return Case(project=project, budget=1_700, random=3_050, first=40, batch=20)
 
 
 def _banking77() -> Case:
@@ -106,7 +107,7 @@ def _banking77() -> Case:
     raw["source"]["score"] = "accuracy"
     raw["model"] = _logistic(10.0, calibrate=False, iterations=200)
     raw["strategy"]["diversity"] = "none"
-    return Case(project=parse(raw), budget=3_000, random=5_000, first=150, batch=150)
+    return Case(project=parse(raw), budget=2_900, random=4_100, first=150, batch=100)
 
 
 def _mnist() -> Case:
@@ -114,31 +115,31 @@ def _mnist() -> Case:
     project = _changed("mnist.toml", "mnist", model=model)
     raw = project.model_dump(mode="json")
     raw["strategy"]["diversity"] = "none"
-    return Case(project=parse(raw), budget=1_200, random=4_050, first=50, batch=50)
+    return Case(project=parse(raw), budget=1_100, random=4_050, first=50, batch=20)
 
 
 def _mammography() -> Case:
-    return Case(project=_table("mammography", "23_mammography.npz"), budget=400, random=1_013, first=20, batch=20)
+    return Case(project=_table("mammography", "23_mammography.npz"), budget=400, random=1_013, first=20, batch=5)
 
 
 def _pendigits() -> Case:
-    return Case(project=_table("pendigits", "28_pendigits.npz"), budget=300, random=700, first=20, batch=20)
+    return Case(project=_table("pendigits", "28_pendigits.npz"), budget=300, random=700, first=20, batch=5)
 
 
 def _thyroid() -> Case:
-    return Case(project=_table("thyroid", "38_thyroid.npz"), budget=200, random=1_000, first=20, batch=20)
+    return Case(project=_table("thyroid", "38_thyroid.npz"), budget=200, random=1_000, first=20, batch=5)
 
 
 def _cover() -> Case:
     """A twenty-fifth of both classes: 1 % of 11,442 rows."""
     project = _table("cover", "10_cover.npz", keep={"common": 0.04, "rare": 0.04})
-    return Case(project=project, budget=300, random=1_000, first=20, batch=20)
+    return Case(project=project, budget=300, random=1_000, first=20, batch=5)
 
 
 def _smtp() -> Case:
     """30 positives in 95,156: a third of the common rows is kept, so that a replay takes seconds."""
     project = _table("smtp", "34_smtp.npz", keep={"common": 0.2})
-    return Case(project=project, budget=200, random=1_000, first=20, batch=20)
+    return Case(project=project, budget=200, random=1_000, first=20, batch=5)
 
 
 CASES = {
