@@ -5,6 +5,7 @@
     │   ├── UnknownProject
     │   ├── UnknownItem
     │   ├── UnknownModel
+    │   ├── UnknownRound
     │   └── UnknownJob
     ├── Invalid                  the request or a file is wrong; nothing was changed
     │   ├── InvalidProject
@@ -66,6 +67,10 @@ class UnknownItem(NotFound):
 
 class UnknownModel(NotFound):
     """The project has no such model."""
+
+
+class UnknownRound(NotFound):
+    """The project has no round with this number."""
 
 
 class UnknownJob(NotFound):

@@ -99,7 +99,7 @@ class Pool(Protocol):
         """Items with start ≤ number < stop, by number: a shard, for the features."""
 
     def waiting(self, name: str) -> Ints:
-        """Numbers (ascending, int64) of POOLED items that have neither a counted vote nor a live lease."""
+        """Numbers (ascending, int32) of POOLED items that have neither a counted vote nor a live lease."""
 
     def labeled(self, name: str) -> tuple[Ints, list[str], Ints]:
         """Numbers (ascending), labels and sources of RESOLVED items that have a label: source 1 is import, else 0."""
@@ -231,6 +231,11 @@ class Rounds(Protocol):
         """Keep a round and make it the serving one, unless the champion is no longer `model`: then None."""
 
     def serving(self, name: str) -> Round | None: ...
+
+    def get(self, name: str, number: RoundNumber) -> Round | None: ...
+
+    def planned(self, name: str, number: RoundNumber) -> list[Query]:
+        """All its queries as they were planned, whatever became of the items; none when they are no longer kept."""
 
     def queries(self, name: str, number: RoundNumber) -> list[Query]:
         """Its queries of items that are still POOLED, by lane and rank."""

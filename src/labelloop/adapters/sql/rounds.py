@@ -68,6 +68,20 @@ class SqlRounds:
             row = connection.execute(select(_rounds).select_from(joined).where(_projects.c.id == project)).one_or_none()
         return None if row is None else _round(row)
 
+    def get(self, name: str, number: RoundNumber) -> Round | None:
+        project = self._database.id_of(name)
+        asked = select(_rounds).where(_rounds.c.project == project, _rounds.c.number == number)
+        with self._database.read() as connection:
+            row = connection.execute(asked).one_or_none()
+        return None if row is None else _round(row)
+
+    def planned(self, name: str, number: RoundNumber) -> list[Query]:
+        project = self._database.id_of(name)
+        own = and_(_queries.c.project == project, _queries.c.round == number)
+        with self._database.read() as connection:
+            rows = connection.execute(select(_queries).where(own).order_by(_queries.c.lane, _queries.c.rank)).all()
+        return [_query(row, needed=row.needed) for row in rows]
+
     def queries(self, name: str, number: RoundNumber) -> list[Query]:
         project = self._database.id_of(name)
         asked = (
@@ -78,18 +92,7 @@ class SqlRounds:
         )
         with self._database.read() as connection:
             rows = connection.execute(asked).all()
-        return [
-            Query(
-                item=ItemNumber(row.item),
-                lane=Lane(row.lane),
-                rank=row.rank,
-                score=row.score,
-                probability=row.probability,
-                needed=row.needed_now,
-                priority=row.priority,
-            )
-            for row in rows
-        ]
+        return [_query(row, needed=row.needed_now, priority=row.priority) for row in rows]
 
     def recent(self, name: str, limit: int) -> list[Round]:
         """Newest first."""
@@ -114,6 +117,18 @@ class SqlRounds:
                 for row in rows:
                     found.setdefault(ItemNumber(row.item), Lane(row.lane))
         return found
+
+
+def _query(row: Row[Any], *, needed: int, priority: int = 0) -> Query:
+    return Query(
+        item=ItemNumber(row.item),
+        lane=Lane(row.lane),
+        rank=row.rank,
+        score=row.score,
+        probability=row.probability,
+        needed=needed,
+        priority=priority,
+    )
 
 
 def _gaps(project: int) -> Any:
