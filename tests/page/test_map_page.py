@@ -88,7 +88,7 @@ def test_hostile_class_names_stay_text(service, watched):
 
 
 def test_colours_layouts_and_groups_change_the_picture(service, watched):
-    """Class, doubt, asked; neighbours or distances; one group alone; enlarged and back."""
+    """Class, doubt, score, asked; neighbours or distances; one group alone; enlarged and back."""
     items = [
         {"key": f"k{at}", "data": {"text": f"{word} {at}"}, "label": label}
         for at in range(45)
@@ -109,6 +109,8 @@ def test_colours_layouts_and_groups_change_the_picture(service, watched):
     watched.page.locator("#plane").dblclick()
     watched.page.get_by_text("Doubt", exact=True).click()
     expect(watched.page.locator("#legend")).to_contain_text("a toss-up")
+    watched.page.get_by_text("Score", exact=True).click()
+    expect(watched.page.locator("#legend")).to_contain_text("asked first")
     watched.page.get_by_text("Asked", exact=True).click()
     expect(watched.page.locator("#legend")).to_contain_text("comes next")
     assert len(set(seen)) == 3

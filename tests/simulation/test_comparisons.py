@@ -123,6 +123,16 @@ def test_models_are_compared_as_strategies_are(project, models):
     assert set(simulated.to_json()["models"]) == {"own", "forest"}
 
 
+def test_a_committee_is_asked_where_there_is_one(project, models):
+    """Alone it is refused at once; where models are compared, the model of one voice goes without."""
+    with pytest.raises(InvalidProject, match=r"'bald' needs a committee.*--models"):
+        run_all([of_source(project, None)], Asked(strategies=["bald", "random"], seeds=1, budget=20, jobs=1))
+    asked = Asked(strategies=["bald", "random"], seeds=1, budget=20, jobs=1, models=models)
+    (simulated,) = run_all([of_source(project, None)], asked)
+    assert list(simulated.curves) == ["own/random", "forest/bald", "forest/random"]
+    json.dumps({name: one.to_json() for name, one in overall([simulated] * 2).items()})
+
+
 def test_model_files_are_sections_project_files_or_tables(tmp_path, project):
     """A file by its own name, or a table for each; mistakes are named."""
     one, whole, wrong = (tmp_path / f"{name}.toml" for name in ("bare", "whole", "wrong"))

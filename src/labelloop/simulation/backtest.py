@@ -9,13 +9,15 @@ from pathlib import Path
 import numpy as np
 
 from labelloop import schema, wiring
-from labelloop.domain.errors import Invalid, InvalidFeatures
+from labelloop.domain.errors import Invalid, InvalidFeatures, UnknownProject
 from labelloop.loop import pool
-from labelloop.maths.arrays import Ints
+from labelloop.maths import selection
+from labelloop.maths.arrays import Floats, Ints
 from labelloop.ports import Ports
 from labelloop.projects import Project
 from labelloop.settings import Settings
 from labelloop.simulation.data import Data
+from labelloop.simulation.find import stored
 from labelloop.simulation.run import LabeledSet
 
 LEAST_AUDIT = 30
@@ -35,6 +37,8 @@ def of_labels(name: str, settings: Settings) -> LabeledSet:
         Invalid: too few labels.
         InvalidFeatures: the features of labeled items are not computed yet.
     """
+    if not stored(settings):
+        raise UnknownProject(name)
     ports = wiring.build(settings)
     try:
         project, row = ports.projects.get(name), ports.projects.row(name)
@@ -83,10 +87,8 @@ def _split(ports: Ports, project: Project, asked: tuple[Ints, Ints], audit: tupl
         raise InvalidFeatures(f"{error.detail} A backtest reads the features that a round has computed.") from None
 
 
-def _lot(project: Project, numbers: Ints) -> np.ndarray:
-    from labelloop.maths import selection
-
-    return selection.uniform_hash(project.seed ^ _LOT, numbers) / 2.0**64
+def _lot(project: Project, numbers: Ints) -> Floats:
+    return np.asarray(selection.uniform_hash(project.seed ^ _LOT, numbers) / 2.0**64)
 
 
 def _caveat(*, labeled: int, items: int, played: int, tested: str) -> str:

@@ -36,9 +36,9 @@ class Standing:
 
 
 def overall(simulations: Sequence[Simulation], against: str | None = None) -> Mapping[str, Standing]:
-    """Every arm but the reference, over all sets. All sets have the same arms."""
+    """Every arm but the reference, over all sets; an arm that could not be played on one of them is left out."""
     base = reference(simulations[0], against)
-    names = list(simulations[0].curves)
+    names = [name for name in simulations[0].curves if all(name in one.curves for one in simulations)]
     areas = np.array([[simulation.area(name).mean for name in names] for simulation in simulations])
     ranks = _ranks(areas)
     verdicts = [

@@ -23,6 +23,8 @@ from labelloop.simulation.processes import ALL, Task, full_data_score, one_threa
 from labelloop.simulation.replay import Terms
 from labelloop.simulation.results import Curve, Simulation
 from labelloop.simulation.score import score_name, scorer
+from labelloop.simulation.variants import Arm
+from labelloop.simulation.voices import playable
 
 __all__ = ["Asked", "Beat", "LabeledSet", "full_data_score", "of_source", "run", "run_all"]
 
@@ -125,6 +127,7 @@ def run_all(labeled: Sequence[LabeledSet], asked: Asked, progress: Beat | None =
     """
     _check(labeled, asked)
     heard = progress or _silent
+    arms = [playable(one.project, variants.arms(asked.strategies, asked.models), asked.models) for one in labeled]
     with TemporaryDirectory(prefix="labelloop-simulation-") as scratch, one_thread():
         tasks: list[Task] = []
         facts: dict[Key, Mapping[str, Any]] = {}
@@ -135,7 +138,7 @@ def run_all(labeled: Sequence[LabeledSet], asked: Asked, progress: Beat | None =
             data = one.load(folder / "features")
             data.save(folder)
             pools.append(len(data.codes))
-            more = _tasks(one.project, asked, folder, at)
+            more = _tasks(one.project, asked, arms[at], folder=folder, at=at)
             tasks += more
             facts |= _facts(more, kept.digest(data)) if asked.keep else {}
         folders = [Kept(asked.keep / one.project.name) if asked.keep else None for one in labeled]
@@ -149,10 +152,12 @@ def run_all(labeled: Sequence[LabeledSet], asked: Asked, progress: Beat | None =
 
         waiting = [task for task in tasks if task.key not in found]
         play_all(waiting, jobs=asked.jobs or len(os.sched_getaffinity(0)), note=note)
-    return [_gathered(one, asked, at, pools[at], found) for at, one in enumerate(labeled)]
+    curves = [_curves(at, arms[at], asked.seeds, found) for at in range(len(labeled))]
+    full = [{model: found[at, _full(model), 0].scores[-1] for model in _models(asked)} for at in range(len(labeled))]
+    return [_gathered(one, asked, pools[at], curves[at], full[at]) for at, one in enumerate(labeled)]
 
 
-def _tasks(project: Project, asked: Asked, folder: Path, at: int) -> list[Task]:
+def _tasks(project: Project, asked: Asked, arms: Sequence[Arm], *, folder: Path, at: int) -> list[Task]:
     """The fits on all labels first: they take longest."""
     terms = asked.terms(project)
 
@@ -163,7 +168,6 @@ def _tasks(project: Project, asked: Asked, folder: Path, at: int) -> list[Task]:
         return Task(key=key, project=played, folder=folder, name=name, strategy=strategy, seed=seed, terms=terms)
 
     tasks = [task(model, None, arm=_full(model), seed=0) for model in _models(asked)]
-    arms = variants.arms(asked.strategies, asked.models)
     return tasks + [task(a.model, a.strategy, arm=a.name, seed=seed) for seed in range(asked.seeds) for a in arms]
 
 
@@ -202,17 +206,19 @@ def _known(
     return found
 
 
-def _gathered(one: LabeledSet, asked: Asked, at: int, pool: int, found: Mapping[Key, Curve]) -> Simulation:
-    full = {model: found[at, _full(model), 0].scores[-1] for model in _models(asked)}
+def _curves(at: int, arms: Sequence[Arm], seeds: int, found: Mapping[Key, Curve]) -> dict[str, list[Curve]]:
+    return {arm.name: [found[at, arm.name, seed] for seed in range(seeds)] for arm in arms}
+
+
+def _gathered(
+    one: LabeledSet, asked: Asked, pool: int, curves: Mapping[str, Sequence[Curve]], full: Mapping[str | None, float]
+) -> Simulation:
     return Simulation(
         project=one.project.name,
         score=score_name(one.project),
         budget=min(asked.budget, pool),
         full_data_score=max(full.values()),
-        curves={
-            arm.name: [found[at, arm.name, seed] for seed in range(asked.seeds)]
-            for arm in variants.arms(asked.strategies, asked.models)
-        },
+        curves=curves,
         models={model: score for model, score in full.items() if model is not None},
         hourly=asked.oracles.hourly if asked.oracles else None,
         caveat=one.caveat,

@@ -1,4 +1,4 @@
-// The map of the pool: points on a canvas, coloured by class, doubt or lane. Item data enter the document as text,
+// The map of the pool: points on a canvas, coloured by class, doubt, score or lane. Item data enter the document as text,
 // pixels or blob URLs only, by items.js; names of classes as text.
 
 import { Pictures, make, show } from "./items.js";
@@ -77,6 +77,7 @@ export class PoolMap {
       + `${number.format(labeled)} labels, ${who}${drawn.stale ? "; new labels or a new model have come since" : ""}`,
     );
     this.#order = null;
+    this.#rank = ranks(points.score);
     this.#legend();
     this.#tell(-1);
     this.#paint();
@@ -95,8 +96,18 @@ export class PoolMap {
     return this.#by === "asked" ? (asked[place] >= 0 ? asked[place] : this.#drawn.points.planned[place]) : -1;
   }
 
+  // Doubt and score are shades, from 0 to 1; scores by their rank, because each strategy has a scale of its own.
+  get #shaded() {
+    return this.#by === "doubt" || this.#by === "score";
+  }
+
+  #shade(place) {
+    return this.#by === "doubt" ? this.#drawn.points.doubt[place] : this.#rank[place];
+  }
+
+  #rank = [];
   #groups() {
-    if (this.#by === "doubt") return [];
+    if (this.#shaded) return [];
     const counts = new Map();
     this.#drawn.points.item.forEach((_, place) => {
       const group = this.#group(place);
@@ -130,7 +141,10 @@ export class PoolMap {
       });
       return button;
     });
-    if (this.#by === "doubt") entries.push(make("span", "hint", "sure"), make("i", "ramp"), make("span", "hint", "a toss-up"));
+    if (this.#shaded) {
+      const [low, high] = this.#by === "doubt" ? ["sure", "a toss-up"] : ["asked last", "asked first"];
+      entries.push(make("span", "hint", low), make("i", "ramp"), make("span", "hint", high));
+    }
     if (this.#by === "asked") entries.push(make("span", "hint", "filled: asked · ring: comes next"));
     if (this.#by === "class") entries.push(make("span", "hint", "ringed: labeled · pale: the model’s guess"));
     $("legend").replaceChildren(...entries);
@@ -162,11 +176,11 @@ export class PoolMap {
     const ramp = doubtful(style.getPropertyValue("--sure").trim());
     const [ground, ink, paper] = ["--dot", "--ink", "--paper"].map((name) => style.getPropertyValue(name).trim());
     const groups = this.#groups();
-    const { item, label, asked, planned, doubt } = this.#drawn.points;
+    const { item, label, asked, planned } = this.#drawn.points;
     const size = Math.max(1.7, Math.min(4, 130 / Math.sqrt(item.length))) * Math.sqrt(this.#zoom.scale);
     const order = item.map((_, place) => place);
     // What the picture is about comes on top.
-    const weight = (place) => (this.#by === "doubt" ? doubt[place] ?? 0 : (label[place] >= 0 ? 2 : 0) + (planned[place] >= 0 ? 1 : 0));
+    const weight = (place) => (this.#shaded ? this.#shade(place) ?? 0 : (label[place] >= 0 ? 2 : 0) + (planned[place] >= 0 ? 1 : 0));
     order.sort((one, other) => weight(one) - weight(other));
     for (const place of order) {
       const [x, y] = this.#spot(place);
@@ -174,9 +188,9 @@ export class PoolMap {
       const group = this.#group(place);
       const out = this.#only !== null && group !== this.#only;
       const known = this.#by === "asked" ? asked[place] >= 0 : label[place] >= 0;
-      const colour = this.#by === "doubt" ? ramp(doubt[place]) : this.#colour(group, groups);
+      const colour = this.#shaded ? ramp(this.#shade(place)) : this.#colour(group, groups);
       pen.beginPath();
-      pen.arc(x, y, size * (known && this.#by !== "doubt" ? 1.35 : 1), 0, 7);
+      pen.arc(x, y, size * (known && !this.#shaded ? 1.35 : 1), 0, 7);
       pen.globalAlpha = out ? 0.08 : this.#by === "class" && !known ? 0.5 : 1;
       pen.fillStyle = pen.strokeStyle = colour ?? ground;
       if (this.#by === "asked" && !known && colour) {
@@ -184,7 +198,7 @@ export class PoolMap {
         pen.stroke();
       } else {
         pen.fill();
-        if (known && colour && this.#by !== "doubt") {
+        if (known && colour && !this.#shaded) {
           pen.strokeStyle = paper;
           pen.lineWidth = 1;
           pen.stroke();
@@ -332,6 +346,14 @@ export class PoolMap {
       body.replaceChildren(make("p", "trouble", problem.message));
     }
   }
+}
+
+// Places of numbers among each other, from 0 to 1; null stays null.
+function ranks(values) {
+  const order = values.map((_, place) => place).filter((place) => values[place] !== null).sort((one, other) => values[one] - values[other]);
+  const found = values.map(() => null);
+  order.forEach((place, at) => { found[place] = order.length > 1 ? at / (order.length - 1) : 1; });
+  return found;
 }
 
 // From doubt, 0 … 1, to a colour; what is sure has the colour given as #rrggbb.
