@@ -185,3 +185,10 @@ def test_a_mixed_start_meets_the_crowd_and_the_aside():
     assert all(any(row >= 400 for row in picked) for picked in both)
     held = points[[0, 1, 2]]
     assert len(set(spread._mixed(points, 9, rng, labeled=held).tolist())) == 9
+
+
+def test_with_enough_labels_per_class_the_score_alone_decides():
+    """`diversity_until` counts labels per class: two classes and ten each end the spreading at twenty."""
+    asked = project(diversity="herding", shortlist=5, diversity_until=10)
+    assert [spread.shortlist(asked, labels) for labels in (0, 19, 20, 500)] == [50, 50, 0, 0]
+    assert spread.shortlist(project(diversity="herding", shortlist=5), 500) == 50

@@ -68,6 +68,7 @@ def as_arm(project: Project, arm: str) -> Project:
         "cold_start": spec.cold_start,
         "shortlist": spec.shortlist,
         "within": spec.within,
+        "diversity_until": spec.diversity_until,
         "batch": spec.batch,
     }
     return project.model_copy(update={"strategy": ScoreStrategy.model_validate(section)})

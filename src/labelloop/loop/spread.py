@@ -12,7 +12,7 @@ from typing import Protocol
 import numpy as np
 from scipy.sparse import csr_array, issparse, vstack
 
-from labelloop import strategies
+from labelloop import schema, strategies
 from labelloop.loop.evidence import EvidenceSource, features_of, taken
 from labelloop.loop.pool import PoolView
 from labelloop.maths import clusters, diversity
@@ -111,15 +111,17 @@ def shortlist(project: Project, labels: int) -> int:
     """How many of the best items are looked at together, with so many labels; 0 where the score alone decides."""
     if isinstance(project.strategy, ModalStrategy):
         return project.strategy.candidates
-    picks = isinstance(strategies.bind(project.strategy), Picker)
-    return _batch(project, labels) * project.strategy.shortlist if picks or project.strategy.diversity != "none" else 0
+    picks, spec = isinstance(strategies.bind(project.strategy), Picker), project.strategy
+    known = spec.diversity_until is not None and labels >= spec.diversity_until * len(schema.of(project).classes)
+    spreads = spec.diversity != "none" and not known
+    return batch(project, labels) * spec.shortlist if picks or spreads else 0
 
 
 def spread(
     project: Project, view: PoolView, source: EvidenceSource, rng: np.random.Generator, *, near: Ints, scores: Floats
 ) -> Ints:
     """Positions in the shortlist of one batch, first to ask first; `near` are its numbers, best score first."""
-    strategy, count = strategies.bind(project.strategy), min(_batch(project, len(view.labeled)), len(near))
+    strategy, count = strategies.bind(project.strategy), min(batch(project, len(view.labeled)), len(near))
     near = near[: _worthy(project.strategy, scores, count)]
     scores = scores[: len(near)]
     if isinstance(strategy, Picker):
@@ -136,7 +138,7 @@ def _worthy(spec: StrategySpec, scores: Floats, count: int) -> int:
     return max(int((worth >= spec.within * worth[0]).sum()), 2 * count) if len(scores) and spec.within else len(scores)
 
 
-def _batch(project: Project, labels: int) -> int:
+def batch(project: Project, labels: int) -> int:
     """Queries that are chosen together, when there are so many labels."""
     return project.strategy.batch or project.retrain.step(labels) or 50
 

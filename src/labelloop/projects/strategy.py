@@ -33,6 +33,13 @@ class BaseStrategy(Section):
     within: float = Field(default=0.0, ge=0, le=1)
     """Candidates that score less than this part of the best score are left out, down to two per query: where few items
     are in doubt, diversity does not wander off to sure ones. Margins count from -1."""
+    diversity_until: int | None = Field(default=None, ge=1)
+    """Labels per class, on average, from which on the score alone decides: what spread helps to learn at first, a model
+    that knows the classes need not be told."""
+    near_duplicates: float | None = Field(default=None, gt=0, le=1)
+    """Items this similar to each other, such as 0.98, are asked once: the best of each group keeps its place, the
+    others go behind, as does a twin of what is labeled or out. 1: copies only. Texts that differ in case, spaces and
+    punctuation count as copies. Similarity is the cosine of features of length one, as of texts."""
     batch: int | None = Field(default=None, ge=1)
     """Queries chosen together by diversity; the retrain threshold when not given."""
 
