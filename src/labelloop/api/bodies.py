@@ -66,6 +66,8 @@ class ItemIn(Body):
     metadata: dict[str, Any] = {}
     needed: int | None = Field(default=None, ge=1)
     """Votes it gets at first; the project file says how many when not given."""
+    synthetic: bool = False
+    """Made up, with a label: it is trained on and nothing else, and is marked in every export."""
 
 
 class PriorityOfItem(Body):

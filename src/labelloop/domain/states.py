@@ -108,3 +108,4 @@ class LabelSource(StrEnum):
     VOTES = "votes"
     REVIEW = "review"
     IMPORT = "import"
+    SYNTHETIC = "synthetic"

@@ -42,7 +42,8 @@ Json = Any
 class NewItem:
     """An item on its way into the pool; `line` is its place in what the user sent, from 1.
 
-    `needed`: votes it gets at first; None leaves that to the project file.
+    `needed`: votes it gets at first; None leaves that to the project file. `synthetic`: made up, with a label; it
+    serves training only, and its metadata say so wherever it is shown.
     """
 
     key: str
@@ -51,6 +52,7 @@ class NewItem:
     gold: str | None = None
     metadata: Mapping[str, Json] = field(default_factory=dict)
     needed: int | None = None
+    synthetic: bool = False
     line: int = 0
 
 

@@ -17,7 +17,7 @@ MAX_KEY = 512
 MAX_REPORTED = 1_000
 """Bad lines that are reported one by one; the rest is only counted in `received`."""
 
-KNOWN = frozenset({"key", "data", "label", "gold", "metadata", "needed"})
+KNOWN = frozenset({"key", "data", "label", "gold", "metadata", "needed", "synthetic"})
 
 
 def read(raw: Any, line: int) -> NewItem | InvalidLine:
@@ -38,12 +38,25 @@ def read(raw: Any, line: int) -> NewItem | InvalidLine:
     for name in ("label", "gold"):
         if not (raw.get(name) is None or isinstance(raw[name], str)):
             return InvalidLine(line=line, error=f"item {key!r}: `{name}` must be the name of a class")
-    needed = raw.get("needed")
-    if not (needed is None or (type(needed) is int and needed >= 1)):
-        return InvalidLine(line=line, error=f"item {key!r}: `needed` must be a whole number of votes from 1 up")
+    needed, synthetic = raw.get("needed"), raw.get("synthetic", metadata.get("synthetic", False))
+    if wrong := _wrong_option(needed, synthetic):
+        return InvalidLine(line=line, error=f"item {key!r}: {wrong}")
     return NewItem(
-        key=key, data=data, label=raw.get("label"), gold=raw.get("gold"), metadata=metadata, needed=needed, line=line
+        key=key,
+        data=data,
+        label=raw.get("label"),
+        gold=raw.get("gold"),
+        metadata={**metadata, "synthetic": True} if synthetic else metadata,
+        needed=needed,
+        synthetic=synthetic,
+        line=line,
     )
+
+
+def _wrong_option(needed: Any, synthetic: Any) -> str | None:
+    if not (needed is None or (type(needed) is int and needed >= 1)):
+        return "`needed` must be a whole number of votes from 1 up"
+    return None if isinstance(synthetic, bool) else "`synthetic` must be true or false"
 
 
 def check(project: Project, item: NewItem) -> NewItem | InvalidLine:
@@ -60,6 +73,12 @@ def check(project: Project, item: NewItem) -> NewItem | InvalidLine:
             line=item.line,
             error=f"item {item.key!r}: `needed` ({item.needed}) is above the cap of {project.votes.most} votes; "
             "lower it, or set votes.cap in the project file",
+        )
+    if item.synthetic and (item.label is None or item.gold is not None):
+        return InvalidLine(
+            line=item.line,
+            error=f"item {item.key!r}: a synthetic item is trained on and never asked, so it needs a `label` and can "
+            "have no `gold`",
         )
     broken = [name for name, value in item.data.items() if not _finite(value)]
     if broken:

@@ -107,6 +107,13 @@ def training_labels(ports: Ports, project: Project, threshold: int) -> tuple[Int
     return numbers[keep], codes[keep]
 
 
+def synthetic_labels(ports: Ports, project: Project) -> tuple[Ints, Ints]:
+    """Numbers and class codes of the items that were ingested as synthetic: for training, and nothing else."""
+    numbers, labels = ports.pool.synthetic(project.name)
+    codes = encode(project, labels)
+    return numbers[codes >= 0], codes[codes >= 0]
+
+
 def audit_labels(ports: Ports, project: Project, threshold: int) -> tuple[Ints, Ints]:
     """Numbers and class codes of the audit: drawn by lot, answered by people, never trained on."""
     numbers, labels, sources = ports.pool.labeled(project.name)

@@ -88,7 +88,8 @@ class Pool(Protocol):
         """Take items in, in order, numbered onward.
 
         A known key is a duplicate and changes nothing. A new key with the data of a known item is kept, RETIRED, with
-        `duplicate_of`, and counted as a duplicate. An item with a label goes straight to RESOLVED (source import).
+        `duplicate_of`, and counted as a duplicate. An item with a label goes straight to RESOLVED (source import, or
+        synthetic where it is).
         The pool version grows when anything was added. `invalid` of the report is empty: checks come before.
         """
 
@@ -102,7 +103,13 @@ class Pool(Protocol):
         """Numbers (ascending, int32) of POOLED items that have neither a counted vote nor a live lease."""
 
     def labeled(self, name: str) -> tuple[Ints, list[str], Ints]:
-        """Numbers (ascending), labels and sources of RESOLVED items that have a label: source 1 is import, else 0."""
+        """Numbers (ascending), labels and sources of RESOLVED items that have a label: source 1 is import, else 0.
+
+        Synthetic items are left out: who wants them asks for them by name.
+        """
+
+    def synthetic(self, name: str) -> tuple[Ints, list[str]]:
+        """Numbers (ascending) and labels of the items that came in as synthetic."""
 
     def retire(self, name: str, reasons: Mapping[ItemNumber, str]) -> int:
         """Take POOLED items out for good; the reason is kept as `retired` in their metadata. Returns how many were."""

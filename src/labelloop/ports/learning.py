@@ -6,7 +6,7 @@ from typing import Any, Literal, Protocol
 
 from labelloop.domain.types import Item, Json
 from labelloop.maths.arrays import Floats, Ints, Matrix
-from labelloop.projects import ModelSpec, Project
+from labelloop.projects import ModelSpec, Project, Synthetic
 
 
 class FeatureStore(Protocol):
@@ -72,6 +72,16 @@ class Estimators(Protocol):
         Raises:
             CannotTrain: fewer than two classes, or the estimator failed; says why.
         """
+
+    def check_synthetic(self, spec: Synthetic) -> None:
+        """Look at a `synthetic` section without data.
+
+        Raises:
+            InvalidProject: an extra that is not installed.
+        """
+
+    def synthesize(self, spec: Synthetic, features: Matrix, codes: Ints, *, seed: int) -> tuple[Matrix, Ints]:
+        """Made-up rows (m, d) of classes with few rows, and their codes (m,)."""
 
     def dump(self, classifier: Classifier) -> bytes:
         """Without pickle."""

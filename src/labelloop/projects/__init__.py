@@ -34,6 +34,7 @@ from labelloop.projects.strategy import (
     ScoreStrategy,
     StrategySpec,
 )
+from labelloop.projects.synthetic import Synthetic
 
 __all__ = [
     "ArraySource",
@@ -68,6 +69,7 @@ __all__ = [
     "Source",
     "Stop",
     "StrategySpec",
+    "Synthetic",
     "TableSource",
     "TextFeatures",
     "TorchCnn",

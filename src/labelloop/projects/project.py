@@ -13,6 +13,7 @@ from labelloop.projects.minority import Minority
 from labelloop.projects.models import ModelSpec, SklearnModel
 from labelloop.projects.section import Section
 from labelloop.projects.strategy import ScoreStrategy, StrategySpec
+from labelloop.projects.synthetic import Synthetic
 
 
 class Project(Section):
@@ -32,6 +33,8 @@ class Project(Section):
     """How items become numbers."""
     model: ModelSpec = SklearnModel()
     """What is trained. Default: logistic regression."""
+    synthetic: Synthetic | None = None
+    """Made-up rows of rare classes, in training only."""
     strategy: StrategySpec = ScoreStrategy()
     """What is asked first. Default: margin."""
     lanes: Lanes = Lanes()

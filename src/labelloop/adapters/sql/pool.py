@@ -11,6 +11,7 @@ from sqlalchemy import (
     Connection,
     Row,
     Select,
+    TextClause,
     and_,
     exists,
     func,
@@ -100,10 +101,18 @@ class SqlPool:
         return _without(numbers, held)
 
     def labeled(self, name: str) -> tuple[Ints, list[str], Ints]:
+        numbers, labels, sources = self._labels(name, text("source <> 'synthetic'"))
+        return numbers, labels, sources
+
+    def synthetic(self, name: str) -> tuple[Ints, list[str]]:
+        numbers, labels, _ = self._labels(name, text("source = 'synthetic'"))
+        return numbers, labels
+
+    def _labels(self, name: str, of: TextClause) -> tuple[Ints, list[str], Ints]:
         project = self._database.id_of(name)
         imported: ColumnElement[int] = literal_column("CASE WHEN source = 'import' THEN 1 ELSE 0 END")
         asked = select(_items.c.number, _items.c.label, imported).where(
-            _items.c.project == project, text(tables.RESOLVED), _items.c.label.is_not(None)
+            _items.c.project == project, text(tables.RESOLVED), _items.c.label.is_not(None), of
         )
         with self._database.read() as connection:
             rows = _cursor(connection, asked.order_by(_items.c.number)).fetchall()
