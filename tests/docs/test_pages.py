@@ -104,7 +104,7 @@ def test_the_strategy_of_the_page_is_a_plugin_that_can_be_simulated(tmp_path: Pa
             assert set(json.loads(said)["strategies"]) >= {"random"}, said
     (tmp_path / "alone.py").write_text("\n".join(s.text for s in todo if s.kind == "python" and not s.file))
     shown = [step.text for step in todo if step.kind == "text"]
-    assert shell("python alone.py", tmp_path, env) == shown[-1]
+    assert shell("python alone.py", tmp_path, env) == shown[-2] + shown[-1]
 
 
 def test_the_simulations_of_the_page_run(tmp_path: Path) -> None:

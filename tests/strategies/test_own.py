@@ -6,13 +6,11 @@ from pydantic import TypeAdapter
 
 from labelloop import strategies
 from labelloop.domain.errors import InvalidProject
-from labelloop.maths import disagreement
 from labelloop.projects import CostStrategy, ScoreStrategy, StrategySpec
 from labelloop.strategies import Evidence, Need, StrategyFailed
 
 OWN = [kind for kind in strategies.names() if kind not in {"auto", "modal", "plugin"}]
-CERTAIN = [kind for kind in OWN if kind not in {"random", "epig"}]  # epig draws its targets
-INFORMED = [*CERTAIN, "epig"]
+CERTAIN = [kind for kind in OWN if kind != "random"]
 POWERS = [kind for kind in OWN if kind not in {"random", "expected_cost"}]
 SIZES = [(0, 3), (1, 3), (50, 1), (50, 2), (50, 60)]
 
@@ -90,14 +88,14 @@ def test_scores_do_not_depend_on_the_order_of_rows(kind):
     np.testing.assert_allclose(strategy.score(rows(seen, order[:7]), rng(9)), scores[order[:7]], atol=1e-12)
 
 
-@pytest.mark.parametrize("kind", INFORMED)
+@pytest.mark.parametrize("kind", CERTAIN)
 def test_rows_that_are_alike_score_alike(kind):
     """A pool of one row, many times, has constant scores."""
     seen = rows(evidence(10), np.zeros(30, dtype=int))
     assert np.ptp(bound(kind).score(seen, rng())) <= 1e-12
 
 
-@pytest.mark.parametrize("kind", INFORMED)
+@pytest.mark.parametrize("kind", CERTAIN)
 def test_only_what_is_asked_for_is_used(kind):
     """A strategy works with its declared needs and nothing else."""
     strategy, whole = bound(kind), evidence(20)
@@ -115,7 +113,7 @@ def test_random_differs_by_seed():
     assert not np.array_equal(strategy.score(evidence(20), rng(1)), strategy.score(evidence(20), rng(2)))
 
 
-@pytest.mark.parametrize("kind", [*strategies.own.OF_COMMITTEE, "epig"])
+@pytest.mark.parametrize("kind", list(strategies.own.OF_COMMITTEE))
 def test_committee_strategies_say_which_models_have_one(kind):
     """On a model of one voice the message names the remedy."""
     strategy = bound(kind)
@@ -123,7 +121,7 @@ def test_committee_strategies_say_which_models_have_one(kind):
         strategies.checked_score(strategy, Evidence(rows=2, probabilities=np.full((2, 2), 0.5)), rng())
 
 
-@pytest.mark.parametrize("kind", INFORMED)
+@pytest.mark.parametrize("kind", CERTAIN)
 def test_broken_evidence_is_found_before_it_scores(kind):
     """NaN from a model becomes an error that names the row, not a score."""
     seen = evidence(30)
@@ -165,14 +163,6 @@ def test_costs_of_other_classes_are_refused():
     strategy = bound("expected_cost", 3)
     with pytest.raises(InvalidProject, match=r"strategy\.costs has 3 rows for 2 classes"):
         strategies.checked_score(strategy, Evidence(rows=1, probabilities=np.array([[0.5, 0.5]])), rng())
-
-
-def test_epig_sees_the_shard_it_scores():
-    """The score is the formula's, over targets drawn from the same rows by the seed."""
-    seen = evidence(80)
-    drawn = np.sort(rng(3).choice(80, size=strategies.own.TARGETS, replace=False))
-    expected = disagreement.epig(seen.committee, seen.committee[:, drawn])
-    np.testing.assert_array_equal(bound("epig").score(seen, rng(3)), expected)
 
 
 class Faulty:

@@ -57,7 +57,6 @@ class ScoreStrategy(BaseStrategy):
         "consensus_entropy",
         "bald",
         "max_disagreement",
-        "epig",
     ] = "margin"
     power: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     """Draw items in proportion to their score raised to this, instead of taking the highest: batches that repeat

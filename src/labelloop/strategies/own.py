@@ -28,11 +28,8 @@ OF_COMMITTEE: Mapping[str, tuple[Formula, str]] = {
     "max_disagreement": (disagreement.max_disagreement, "rows first where one member is farthest from the consensus"),
 }
 OTHERS: Mapping[str, str] = {
-    "epig": "rows first whose label would tell a committee most about other rows of the pool; slow with many classes",
     "expected_cost": "rows first whose cheapest answer is expected to cost most, by `strategy.costs`",
 }
-TARGETS = 50
-"""Rows that EPIG asks a row about, drawn from those it is scored with."""
 
 
 def bind(spec: ScoreStrategy | CostStrategy) -> Strategy:
@@ -44,8 +41,6 @@ def bind(spec: ScoreStrategy | CostStrategy) -> Strategy:
         strategy = OfProbabilities(spec.kind, OF_PROBABILITIES[spec.kind][0])
     elif spec.kind in OF_COMMITTEE:
         strategy = OfCommittee(spec.kind, OF_COMMITTEE[spec.kind][0])
-    elif spec.kind == "epig":
-        strategy = Epig()
     if spec.power is None or spec.kind == "random":
         return strategy
     return Powered(strategy.name, strategy.needs, strategy=strategy, exponent=spec.power)
@@ -91,26 +86,6 @@ class OfCommittee:
         committee = wanted_committee(self.name, evidence)
         acquisition.check_probabilities(committee)
         return self.formula(committee)
-
-
-@dataclass(frozen=True, slots=True)
-class Epig:
-    """Expected predictive information gain; the targets are drawn from the same rows. Implements strategies.Strategy.
-
-    A shard is as good a sample of the pool as the order in which items came in is random.
-    """
-
-    name: ClassVar[str] = "epig"
-    needs: ClassVar[frozenset[Need]] = frozenset({Need.COMMITTEE})
-
-    def score(self, evidence: Evidence, rng: np.random.Generator) -> Floats:
-        """Scores (n,) of the formula."""
-        committee = wanted_committee(self.name, evidence)
-        acquisition.check_probabilities(committee)
-        if not evidence.rows:
-            return np.zeros(0, committee.dtype)
-        drawn = rng.choice(evidence.rows, size=min(TARGETS, evidence.rows), replace=False)
-        return disagreement.epig(committee, committee[:, np.sort(drawn)])
 
 
 @dataclass(frozen=True, slots=True)
