@@ -206,7 +206,7 @@ export class PoolMap {
       }
     }
     pen.globalAlpha = 1;
-    if (this.#by === "class" && groups.length > 2) for (const group of groups) this.#name(pen, group, groups, paper);
+    if (this.#by === "class" && groups.length > 2) for (const group of groups) this.#name(pen, group, ink, paper);
     if (this.#at >= 0) {
       const [x, y] = this.#spot(this.#at);
       pen.beginPath();
@@ -218,12 +218,12 @@ export class PoolMap {
   }
 
   // The name of a class in the middle of its points.
-  #name(pen, group, groups, paper) {
+  #name(pen, group, ink, paper) {
     const spots = this.#drawn.points.item.map((_, place) => place).filter((place) => this.#group(place) === group).map((place) => this.#spot(place));
     const [x, y] = [0, 1].map((axis) => spots.map((spot) => spot[axis]).sort((one, other) => one - other)[spots.length >> 1]);
     const name = this.#drawn.classes[group];
     const words = name.length > 20 ? `${name.slice(0, 19)}…` : name;
-    pen.font = "600 14px system-ui, sans-serif";
+    pen.font = "700 16px system-ui, sans-serif";
     pen.textAlign = "center";
     pen.textBaseline = "middle";
     pen.lineWidth = 4;
@@ -231,7 +231,7 @@ export class PoolMap {
     pen.globalAlpha = this.#only !== null && this.#only !== group ? 0.15 : 0.9;
     pen.strokeStyle = paper;
     pen.strokeText(words, x, y);
-    pen.fillStyle = this.#colour(group, groups);
+    pen.fillStyle = ink;
     pen.fillText(words, x, y);
     pen.globalAlpha = 1;
   }
