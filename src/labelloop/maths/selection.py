@@ -32,15 +32,35 @@ def top(scores: Floats, count: int, rng: np.random.Generator) -> Ints:
         [1, 2]
     """
     count = min(max(count, 0), len(scores))
-    if np.isnan(scores).any():
+    maxima = _maxima(scores, 8 * count)  # of which one is NaN if a score is
+    if np.isnan(maxima).any():
         raise ValueError(f"score {int(np.isnan(scores).argmax())} is not a number")
     if count == 0:
         return np.zeros(0, dtype=np.intp)
-    cut = np.partition(scores, len(scores) - count)[len(scores) - count]
-    chosen = np.flatnonzero(scores > cut)
-    tied = np.flatnonzero(scores == cut)
+    # Whatever is below the count-th best of the parts' maxima cannot come in: two quick passes leave few to partition.
+    near = np.flatnonzero(scores >= _nth(maxima, count)) if len(maxima) >= count else np.arange(len(scores))
+    close = scores[near]
+    cut = _nth(close, count)
+    chosen = near[close > cut]
+    tied = near[close == cut]
     chosen = np.concatenate([chosen, rng.choice(tied, size=count - len(chosen), replace=False, shuffle=False)])
     return chosen[np.lexsort((rng.random(count), -scores[chosen]))]
+
+
+def _maxima(scores: Floats, parts: int) -> Floats:
+    """The largest score of each of about so many parts, (at most parts + 1,); all scores where they are few."""
+    size = len(scores) // max(parts, 1)
+    if size < 2:
+        return scores
+    whole = len(scores) - len(scores) % size
+    rest = scores[whole:].max(initial=-np.inf)
+    return np.append(scores[:whole].reshape(-1, size).max(axis=1), rest)
+
+
+def _nth(scores: Floats, count: int) -> float:
+    """The count-th highest."""
+    found: float = np.partition(scores, len(scores) - count)[len(scores) - count]
+    return found
 
 
 def interleaved(orders: Sequence[Ints], weights: Sequence[float]) -> tuple[Ints, Ints]:
