@@ -136,6 +136,21 @@ def test_what_cannot_be_drawn_says_why(ports):
         draw(ports)
 
 
+def test_made_up_items_are_not_drawn(ports):
+    """They serve the training only, and are no part of the pool."""
+    create(ports)
+    items, truth = blobs(40)
+    ingest(ports, "plane", items[:30])
+    ingest(
+        ports,
+        "plane",
+        [NewItem(key=f"s{one.key}", data=one.data, line=1, label=truth[one.key], synthetic=True) for one in items[30:]],
+    )
+    tend(ports, "plane")
+    run_jobs(ports)
+    assert draw(ports)["points"]["item"] == list(range(30))
+
+
 def test_tiny_and_equal_pools_have_a_map_too(ports):
     """Two items at the same place are a map of one point."""
     create(ports)

@@ -132,8 +132,9 @@ def _few(project: Project, numbers: Ints, most: int) -> Ints:
 
 
 def _in_use(ports: Ports, project: Project, numbers: Ints) -> Ints:
-    """Those that have features and are not retired."""
-    ready = _featured(ports, project, numbers)
+    """Those that have features and are not retired; made-up items are no part of a pool."""
+    made_up, _ = ports.pool.synthetic(project.name)
+    ready = _featured(ports, project, np.setdiff1d(numbers, made_up))
     items = ports.pool.items(project.name, [ItemNumber(number) for number in ready.tolist()])
     return np.array([item.number for item in items if item.state is not ItemState.RETIRED], dtype=np.int64)
 
