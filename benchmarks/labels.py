@@ -24,6 +24,8 @@ import labels_sets as sets
 import report
 
 CACHE = Path(__file__).parents[1] / "build" / "labels"
+SHOWN = ("set", "arm", "seeds", "full", "area", "gain", "of_best", "to_90", "to_95", "to_98", "to_random", "saving")
+"""Columns of the table for people; intervals and curves are in the result's `details`."""
 USUAL = ("random", labels_arms.DEFAULT, "auto", "margin")
 
 
@@ -41,7 +43,8 @@ def main() -> None:
     for name in options.sets:
         rows += _measured(options.cache, name, [known[arm] for arm in options.arms], options.seeds)
     result = {(row["set"], row["arm"]): row for row in (*_before(options.keep), *rows)}
-    report.finish("labels", list(result.values()), packages=("scikit-activeml", "small-text"))
+    short = [{key: row.get(key) for key in SHOWN} for row in result.values()]
+    report.finish("labels", short, packages=("scikit-activeml", "small-text"), details=list(result.values()))
 
 
 def _measured(cache: Path, name: str, arms: list[play.Arm], seeds: int) -> list[dict[str, Any]]:
@@ -66,7 +69,7 @@ def _measured(cache: Path, name: str, arms: list[play.Arm], seeds: int) -> list[
 def _before(keep: bool) -> list[dict[str, Any]]:  # noqa: FBT001 - an option of the command
     """Rows of the result there is, where they are to be kept beside the new ones."""
     path = report.RESULTS / "labels.json"
-    return json.loads(path.read_text(encoding="utf-8"))["rows"] if keep and path.exists() else []
+    return json.loads(path.read_text(encoding="utf-8"))["details"] if keep and path.exists() else []
 
 
 def _options() -> argparse.Namespace:

@@ -17,7 +17,7 @@ Row = Mapping[str, Any]
 
 def write(result: Mapping[str, Any]) -> None:
     """Exchange what stands between the page's marks, and draw the curves."""
-    rows: Sequence[Row] = result["rows"]
+    rows: Sequence[Row] = result["details"]
     text = PAGE.read_text(encoding="utf-8")
     text = _between(text, "sets", _sets(rows))
     text = _between(text, "arms", _arms(rows))
