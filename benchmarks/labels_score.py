@@ -31,7 +31,8 @@ def rows(
         for part in PARTS:
             row |= _price(f"to_{100 * part:.0f}", some, part * full)
         row |= _price("to_random", some, target)
-        row["saving"] = round(1 - row["to_random"] / case.random, 3) if row["to_random"] else None
+        there = row["to_random_seeds"] == len(some)
+        row["saving"] = round(1 - row["to_random"] / case.random, 3) if there else None
         row |= _beside(areas, some, random, case)
         row["cpu_seconds"] = round(float(np.mean([one["cpu_seconds"] for one in some])), 1)
         row["curve"] = _mean_curve(some)
