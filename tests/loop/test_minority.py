@@ -79,7 +79,7 @@ class Words:
 
 
 def lane(wanted, crowd, *, cold, mentions=None):
-    lanes = compose(wanted, crowd.view, crowd, np.random.default_rng(1), cold=cold, mentions=mentions)
+    lanes = compose(wanted, crowd.view, crowd, np.random.default_rng(1), cold=cold, texts=mentions)
     return lanes.get(Lane.MINORITY)
 
 

@@ -85,9 +85,10 @@ class Hunt:
         mentions: Mentions | None,
     ) -> None:
         self._project, self._view, self._source, self._rng = project, view, source, rng
-        self._cold, self._mentions = cold, mentions
-        self.codes = hunted(project, view.class_counts)
-        """The classes that are hunted."""
+        self._cold, self.codes = cold, hunted(project, view.class_counts)
+        """Without a model; the classes that are hunted."""
+        said = {} if mentions is None else {code: mentions.of(code) for code in self.codes.tolist()}
+        self._mentioned = {code: numbers for code, numbers in said.items() if len(numbers)}
         self._nearest: dict[int, rarity.Closest] = {}
         for code in self.codes.tolist():
             known = _some(view.labeled[view.codes == code], _EXAMPLES, rng)
@@ -99,7 +100,7 @@ class Hunt:
     @property
     def hopeful(self) -> bool:
         """Whether there is anything to go by: a model, an example or a keyword."""
-        return bool(len(self.codes)) and (not self._cold or bool(self._nearest) or self._mentions is not None)
+        return bool(len(self.codes)) and (not self._cold or bool(self._nearest) or bool(self._mentioned))
 
     def add(self, numbers: Ints, probabilities: Floats | None) -> None:
         """Take a block of the waiting items, and what the model says of them."""
@@ -133,8 +134,8 @@ class Hunt:
             best = self._likely[code]
             numbers = best.numbers[best.scores >= _WORTH_ASKING]
             yield Way(name="model", code=code, numbers=numbers, promise=self._promise(code, numbers, without=0.0))
-        if self._mentions is not None:
-            yield self._keywords(code, self._mentions.of(code))
+        if code in self._mentioned:
+            yield self._keywords(code, self._mentioned[code])
 
     def _alike(self, code: int, closest: rarity.Closest) -> Ints:
         numbers, view = closest.numbers(), self._view

@@ -71,7 +71,7 @@ class Minority:
             scores = {} if ways else dict(zip(best.numbers.tolist(), best.scores.tolist(), strict=True))
             promise = float(self.hunt.posteriors(best.numbers[:FIRST]).mean()) if ways and len(best.numbers) else 1.0
             ways.append(Way(name="borders", code=-1, numbers=best.numbers, promise=promise))
-        hunted = max(len(self.hunt.codes), 1)
+        hunted = len({way.code for way in ways if way.code >= 0})
         weights = [max(way.promise, LEAST) / (hunted if way.code >= 0 else 1) for way in ways]
         numbers, origin = selection.interleaved([way.numbers for way in ways], weights)
         numbers, origin = numbers[: self._window], origin[: self._window]

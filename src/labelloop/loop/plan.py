@@ -12,20 +12,22 @@ import numpy as np
 import structlog
 
 from labelloop import strategies
-from labelloop.domain.errors import InvalidProject, Unavailable
+from labelloop.domain.errors import Unavailable
 from labelloop.domain.states import Lane
 from labelloop.domain.types import ItemNumber, ModelNumber, Query, Round
-from labelloop.loop import spread
+from labelloop.loop import auto, facts, fallback, once, spread
 from labelloop.loop.evidence import EvidenceSource, probabilities_of
 from labelloop.loop.featurize import Beat, featurize, shards
+from labelloop.loop.minority import Minority
 from labelloop.loop.pool import PoolView, look, votes_wanted
 from labelloop.loop.score import ModelEye, ScoredPool, score
+from labelloop.loop.texts import PoolTexts, Texts, needed
 from labelloop.loop.train import load_model
-from labelloop.maths import balance, selection
 from labelloop.maths.arrays import Floats, Ints
+from labelloop.maths.geometry import pieces
+from labelloop.maths.streaming import Best
 from labelloop.ports import Ports
-from labelloop.projects import Project, ScoreStrategy
-from labelloop.strategies import StrategyFailed
+from labelloop.projects import Project
 
 log = structlog.get_logger("labelloop.plan")
 
@@ -43,11 +45,18 @@ class Ranked:
 
 
 def compose(
-    project: Project, view: PoolView, source: EvidenceSource, rng: np.random.Generator, *, cold: bool
+    project: Project,
+    view: PoolView,
+    source: EvidenceSource,
+    rng: np.random.Generator,
+    *,
+    cold: bool,
+    texts: Texts | None = None,
 ) -> dict[Lane, Ranked]:
     """The order of every lane with a share, at most `lanes.window` long; no item stands in two lanes.
 
-    `cold` says that no model has looked at the pool yet: the project's cold start orders the informative lane then.
+    `cold` says that no model has looked at the pool yet: the project's cold start orders the informative lane then, and
+    the minority lane holds what examples and keywords of a class lead to. `texts` knows what texts say.
     """
     shares = project.lanes.shares()
     lanes: dict[Lane, Ranked] = {}
@@ -56,54 +65,88 @@ def compose(
         lanes[Lane.AUDIT] = Ranked(
             numbers=reserve, scores=np.zeros(len(reserve)), probabilities=np.full(len(reserve), view.reserve_share)
         )
-    if cold:
-        return {Lane.INFORMATIVE: _cold(project, view, source, rng), **lanes}
     orders = {}
+    rare = Minority(project, view, source, rng, cold=cold, mentions=texts) if Lane.MINORITY in shares else None
+    if cold:
+        orders[Lane.INFORMATIVE] = _once(_cold(project, view, source, rng), project, view, source, rng, texts)
+        if rare is not None and rare.hunt.hopeful:
+            for rows in pieces(len(view.waiting), project.items.shard_size):
+                rare.add(view.waiting[rows], None)
+            early = orders[Lane.INFORMATIVE].numbers
+            orders[Lane.MINORITY] = _once(_rare(rare), project, view, source, rng, texts, besides=early)
+        return {**_part(orders, shares), **lanes}
+    ties, window = _ties(rng), project.lanes.window
+    shortlist = spread.shortlist(project, len(view.labeled))
+    best = Best(max(window, shortlist), ties)
+    for block in source.blocks():
+        if Lane.INFORMATIVE in shares:
+            best.add(block.numbers, block.scores)
+        if rare is not None:
+            rare.add(block.numbers, probabilities_of(source, block.numbers))
     if Lane.INFORMATIVE in shares:
-        orders[Lane.INFORMATIVE] = _informative(project, view, source, rng)
-    if Lane.MINORITY in shares:
-        orders[Lane.MINORITY] = _minority(project, view, source, rng)
+        orders[Lane.INFORMATIVE] = _informative(project, view, source, rng, best=best, texts=texts)
+    if rare is not None:
+        first = orders[Lane.INFORMATIVE].numbers if Lane.INFORMATIVE in orders else None
+        orders[Lane.MINORITY] = _once(_rare(rare), project, view, source, rng, texts, besides=first)
     return {**_part(orders, shares), **lanes}
+
+
+def _rare(lane: Minority) -> Ranked:
+    order = lane.order()
+    return _ranked(order.numbers, chance=1.0, scores=order.scores)
+
+
+def _once(  # noqa: PLR0917 - the hands of compose
+    order: Ranked,
+    project: Project,
+    view: PoolView,
+    source: EvidenceSource,
+    rng: np.random.Generator,
+    texts: Texts | None,
+    *,
+    besides: Ints | None = None,
+) -> Ranked:
+    """The order with near-duplicates behind; what the other lane asks early (as many as are chosen together) counts."""
+    early = besides if besides is None else besides[: spread.batch(project, len(view.labeled))]
+    return order[once.in_order(project, view, source, rng, order.numbers, besides=early, texts=texts)]
+
+
+def _ties(rng: np.random.Generator) -> int:
+    """A seed for the ties of scores."""
+    return int(rng.integers(2**63))
 
 
 def _cold(project: Project, view: PoolView, source: EvidenceSource, rng: np.random.Generator) -> Ranked:
     """Before a model: a random order, or first the items nearest to the centres of the pool."""
-    order = rng.permutation(view.waiting)
+    window = project.lanes.window
     kind = "random" if project.strategy.kind == "random" else project.strategy.cold_start.kind
+    order = rng.choice(view.waiting, size=min(2 * window, len(view.waiting)), replace=False)
     if kind != "random" and len(order) > 1:
         first = spread.start(project, view, source, rng)
         order = np.concatenate([first, order[~np.isin(order, first)]])
-        return _ranked(order[: project.lanes.window], chance=1.0)
-    return _ranked(order[: project.lanes.window], chance=min(1.0, project.lanes.window / max(1, len(order))))
+        return _ranked(order[:window], chance=1.0)
+    return _ranked(order[:window], chance=min(1.0, window / max(1, len(view.waiting))))
 
 
-def _informative(project: Project, view: PoolView, source: EvidenceSource, rng: np.random.Generator) -> Ranked:
+def _informative(
+    project: Project,
+    view: PoolView,
+    source: EvidenceSource,
+    rng: np.random.Generator,
+    *,
+    best: Best,
+    texts: Texts | None,
+) -> Ranked:
     """By acquisition score; the head of it spread out where the project or the strategy asks for that."""
-    scores = source.scores()
-    window = project.lanes.window
-    shortlist = spread.shortlist(project, len(view.labeled))
-    order = selection.top(scores, min(max(window, shortlist), len(scores)), rng)
+    shortlist, window = spread.shortlist(project, len(view.labeled)), project.lanes.window
+    numbers, order = best.numbers, once.in_order(project, view, source, rng, best.numbers, texts=texts)
     if shortlist and len(order):
         near = order[:shortlist]
-        first = near[spread.spread(project, view, source, rng, near=view.waiting[near], scores=scores[near])]
+        first = spread.spread(project, view, source, rng, near=numbers[near], scores=best.scores[near])
         order = np.concatenate([first, order[~np.isin(order, first)]])
     order = order[:window]
-    chance = min(1.0, window / max(1, len(scores))) if project.strategy.kind == "random" else 1.0
-    return _ranked(view.waiting[order], chance=chance, scores=scores[order])
-
-
-def _minority(project: Project, view: PoolView, source: EvidenceSource, rng: np.random.Generator) -> Ranked:
-    """By how likely an item helps the classes that the labels are short of; in blocks, so that memory stays flat."""
-    if not len(view.waiting):
-        return _ranked(view.waiting, chance=1.0)
-    size = project.items.shard_size
-    found = balance.Claims.joined(
-        balance.claims(probabilities_of(source, view.waiting[at : at + size]), view.class_counts)
-        for at in range(0, len(view.waiting), size)
-    )
-    scores = balance.claim_scores(found, view.class_counts)
-    order = selection.top(scores, min(project.lanes.window, len(scores)), rng)
-    return _ranked(view.waiting[order], chance=1.0, scores=scores[order])
+    chance = min(1.0, window / max(1, best.seen)) if project.strategy.kind == "random" else 1.0
+    return _ranked(numbers[order], chance=chance, scores=best.scores[order])
 
 
 def _part(orders: Mapping[Lane, Ranked], shares: Mapping[Lane, float]) -> dict[Lane, Ranked]:
@@ -144,22 +187,34 @@ def plan(ports: Ports, name: str, beat: Beat) -> Round | None:
         return None
     featurize(ports, project, row.items, lambda part, what: beat(0.4 * part, what))
     pool = look(ports, project, items=row.items)
-    seed = _seed(project, ports.rounds.serving(name))
-    stats: dict[str, Any] = {}
-    try:
-        lanes = _rank(ports, project, pool, seed=seed, champion=row.champion, beat=beat)
-    except (StrategyFailed, InvalidProject) as error:
-        # A broken strategy must not stop the labeling: the round falls back to margin and says so.
-        log.warning("plan.fallback", project=name, reason=error.detail)
-        stats["fallback"] = f"margin, because: {error.detail}"
-        safe = project.model_copy(update={"strategy": ScoreStrategy(kind="margin")})
-        lanes = _rank(ports, safe, pool, seed=seed, champion=row.champion, beat=beat)
-    lanes = _prefer(lanes, pool, ports.pool.preferred(name))
+    before = ports.rounds.serving(name)
+    seed = _seed(project, before)
+    wanted, stats = auto.resolve(ports, project, champion=row.champion, seed=seed)
+
+    def ask(asking: Project) -> dict[Lane, Ranked]:
+        return rank(ports, asking, pool, items=row.items, seed=seed, champion=row.champion, beat=beat)
+
+    lanes, asking, reason = fallback.asked(wanted, ask)  # a broken strategy must not stop the labeling
+    stats |= fallback.noted(reason, before)
+    if row.champion is not None:
+        informative = lanes.get(Lane.INFORMATIVE)
+        stats["notes"] = fallback.notes(asking, pool, None if informative is None else informative.scores)
+    preferred = ports.pool.preferred(name)
+    lanes = prefer(lanes, pool, preferred)
     stats["lanes"] = {lane.value: len(ranked.numbers) for lane, ranked in lanes.items()}
+    queries = to_queries(project, lanes)
+    made_of = facts.Facts(
+        items=row.items,
+        view=pool,
+        preferred=preferred,
+        strategy=asking.strategy.model_dump(mode="json"),
+        numerics=facts.numerics(),
+    )
+    stats["replay"] = facts.keep(ports, made_of, queries)
     cold = row.champion is None
     kept = ports.rounds.save(
         name,
-        to_queries(project, lanes),
+        queries,
         strategy=f"cold start: {project.strategy.cold_start.kind}" if cold else project.strategy.kind,
         seed=seed,
         model=row.champion,
@@ -174,13 +229,21 @@ def plan(ports: Ports, name: str, beat: Beat) -> Round | None:
     return kept
 
 
-def _rank(
-    ports: Ports, project: Project, pool: PoolView, *, seed: int, champion: ModelNumber | None, beat: Beat
+def rank(
+    ports: Ports,
+    project: Project,
+    pool: PoolView,
+    *,
+    items: int,
+    seed: int,
+    champion: ModelNumber | None,
+    beat: Beat,
 ) -> dict[Lane, Ranked]:
     """Let the champion look at every shard, and compose the lanes from what it saw."""
     rng = np.random.default_rng(seed)
+    texts = PoolTexts(ports, project, items) if needed(project) else None
     if champion is None:
-        return compose(project, pool, ScoredPool(ports, project, None, pool.waiting), rng, cold=True)
+        return compose(project, pool, ScoredPool(ports, project, None, pool.waiting), rng, cold=True, texts=texts)
     eye = ModelEye(
         number=champion,
         model=load_model(ports, project, champion),
@@ -188,17 +251,17 @@ def _rank(
         seed=seed,
         class_counts=pool.class_counts,
     )
-    strategy, every = strategies.bind(project.strategy), shards(project, ports.projects.row(project.name).items)
-    for shard in every:
-        beat(0.4 + 0.4 * shard / len(every), f"scores of shard {shard}")
-        score(ports, project, shard, strategy=strategy, eye=eye)
+    strategy, size = strategies.bind(project.strategy), project.items.shard_size
+    for shard in shards(project, items):
+        beat(0.4 + 0.4 * shard * size / items, f"scores of shard {shard}")
+        score(ports, project, shard, strategy=strategy, eye=eye, rows=min(size, items - shard * size))
     beat(0.8, "composing the lanes")
-    lanes = compose(project, pool, ScoredPool(ports, project, eye, pool.waiting), rng, cold=False)
-    ports.scores.discard(project, [eye.column])
+    lanes = compose(project, pool, ScoredPool(ports, project, eye, pool.waiting), rng, cold=False, texts=texts)
+    ports.scores.discard(project, [eye.column] if texts is None else [eye.column, texts.column])
     return lanes
 
 
-def _prefer(lanes: dict[Lane, Ranked], pool: PoolView, levels: Mapping[ItemNumber, int]) -> dict[Lane, Ranked]:
+def prefer(lanes: dict[Lane, Ranked], pool: PoolView, levels: Mapping[ItemNumber, int]) -> dict[Lane, Ranked]:
     """Let items that an engineer put first into the round when the window left them out; the queue serves them first.
 
     They go to the lane they belong to: the audit's reserve stays in the audit.
@@ -255,6 +318,7 @@ def _seed(project: Project, serving: Round | None) -> int:
 
 
 def _column(project: Project, seed: int) -> str:
-    """Scores of `random` change each round; all others depend on the model alone."""
+    """A formula scores by the model alone; whatever may draw lots or count labels scores anew each round."""
     kind = project.strategy.kind
-    return f"random-{seed}" if kind == "random" else kind
+    fixed = isinstance(strategies.bind(project.strategy), strategies.OfProbabilities | strategies.OfCommittee)
+    return kind if fixed or kind == "modal" else f"{kind}-{seed}"
