@@ -5,7 +5,7 @@ STAMP := .venv/.installed
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test check lint types arch pytest format bench bench-dispatch chaos docs constraints clean
+.PHONY: help setup demo up test check lint types arch pytest format bench bench-dispatch bench-labels bench-acquisition chaos docs constraints clean
 
 help: ## List every target
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | awk -F'\t' '{printf "  \033[1m%-13s\033[0m %s\n", $$1, $$2}'
@@ -51,6 +51,13 @@ bench: setup ## All benchmarks; results in benchmarks/results
 
 bench-dispatch: setup ## A million items, a hundred annotators: speed of leases and answers, and what a new order costs
 	@$(BIN)/python benchmarks/dispatch.py $(BENCH_ARGS)
+
+bench-labels: setup ## Labels that each strategy needs, on all sets of $LABELLOOP_DATA: hours; goes on where it stopped
+	@$(BIN)/python benchmarks/labels.py $(LABELS_ARGS)
+	@$(BIN)/python benchmarks/labels.py --docs
+
+bench-acquisition: setup ## What choosing costs, beside the field's libraries (FULL=1 for the whole grid)
+	@$(BIN)/python benchmarks/acquisition.py $(if $(FULL),--full) $(BENCH_ARGS)
 
 chaos: setup ## Kill everything at random under load and check every promise (MINUTES=5 DATABASE=sqlite|postgresql)
 	@$(BIN)/python benchmarks/chaos.py --minutes $(or $(MINUTES),5) --database $(or $(DATABASE),sqlite)

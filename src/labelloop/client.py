@@ -171,7 +171,7 @@ class Client:
     # --- items and labels ------------------------------------------------------------------------------------------
 
     def ingest(self, project: str, items: Iterable[Mapping[str, Any]]) -> Ingested:
-        """Send items `{key, data, label?, gold?, metadata?, needed?, requires?}`, any number, without holding them all.
+        """Send items `{key, data, label?, gold?, metadata?, needed?, requires?, synthetic?}`: any number, none is held.
 
         Known keys change nothing, so after an error send the same again. A sequence is sent again by itself; an
         iterator cannot be, and its error is raised.

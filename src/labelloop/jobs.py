@@ -16,6 +16,7 @@ import structlog
 from labelloop import telemetry, wiring
 from labelloop.domain.errors import LabelloopError, Unavailable
 from labelloop.domain.types import Job, JobId
+from labelloop.loop import map as mapping
 from labelloop.loop import plan as planning
 from labelloop.loop import promote as promoting
 from labelloop.loop import tend as tending
@@ -68,6 +69,16 @@ def train(job_id: str, attempt: int) -> None:
         beat(0.9, "the gate")
         model = promoting.promote(ports, job.project, model.number)
         return {"model": model.number, "state": model.state.value, "reason": model.reason, "labels": model.labels}
+
+    _run(job_id, attempt, work)
+
+
+def draw(job_id: str, attempt: int) -> None:
+    """Run one attempt of a map job."""
+
+    def work(ports: Ports, job: Job, beat: Beat) -> Mapping[str, Any]:
+        drawn = mapping.draw(ports, job.project, beat)
+        return {"round": drawn["round"], "model": drawn["model"], "labeled": drawn["labeled"]}
 
     _run(job_id, attempt, work)
 

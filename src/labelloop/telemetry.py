@@ -37,6 +37,10 @@ GAUGES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "labelloop_spent_votes": ("Votes counted against the budget.", ("project",)),
     "labelloop_pool_version": ("How often items were added.", ("project",)),
     "labelloop_uncovered_items": ("Open items that require skills which no active key carries.", ("project",)),
+    "labelloop_fallback_rounds": (
+        "Rounds so far that another order than the project's strategy stood in for, because it could not be believed.",
+        ("project",),
+    ),
     "labelloop_paused": ("1 while a project hands out no work.", ("project",)),
     "labelloop_scrape_errors": ("Parts of this scrape that could not be measured.", ("part",)),
 }

@@ -3,11 +3,14 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
 from labelloop.adapters.estimators.kinds import EstimatorKinds
 from labelloop.adapters.features.store import FeatureFiles
 from labelloop.adapters.files.artifacts import ArtifactFiles
 from labelloop.adapters.files.columns import ColumnFiles
+from labelloop.adapters.files.maps import MapFiles
+from labelloop.adapters.layouts.planes import Planes
 from labelloop.adapters.redis import connection as redis_connection
 from labelloop.adapters.redis import embedded
 from labelloop.adapters.redis.lock import RedisLock
@@ -16,7 +19,7 @@ from labelloop.adapters.rq import connection as rq_connection
 from labelloop.adapters.rq.bus import RqBus
 from labelloop.adapters.sql.store import open_store
 from labelloop.domain.errors import Unavailable
-from labelloop.ports import Ports
+from labelloop.ports import Ports, ScoreFiles
 from labelloop.settings import Settings
 
 
@@ -63,9 +66,16 @@ def build(settings: Settings) -> Ports:
         scores=ColumnFiles(settings.home),
         estimators=EstimatorKinds(),
         artifacts=ArtifactFiles(settings.home),
+        layouts=Planes(settings.home),
+        maps=MapFiles(settings.home),
         lock=RedisLock(connection),
         closing=(store.close, connection.close, messages.close),
     )
+
+
+def scratch_scores(folder: Path) -> ScoreFiles:
+    """Columns of scores in a folder of their own, for work that must not touch those of the service."""
+    return ColumnFiles(folder)
 
 
 def close(ports: Ports) -> None:

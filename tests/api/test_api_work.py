@@ -8,6 +8,7 @@ import orjson
 import pytest
 
 from labelloop.domain.states import Role
+from labelloop.loop.map import draw
 
 
 def test_a_batch_is_leased_answered_and_counted(service):
@@ -170,3 +171,27 @@ def test_leases_are_json_whatever_the_items_hold(service):
     with service.http() as http:
         raw = http.post(f"/v1/projects/{project}/leases", json={"count": 1}).content
     assert orjson.loads(raw)["leases"][0]["data"] == data
+
+
+def test_a_map_is_asked_for_drawn_by_a_worker_and_read(service):
+    """Before it is drawn the answer says how to ask; engineers only, because it tells the model's guesses."""
+    project = service.project(items=30)
+    path = f"/v1/projects/{project}/map"
+    with service.http(Role.REVIEWER) as http:
+        assert http.get(path).status_code == http.post(path).status_code == 403
+    with service.http(Role.ENGINEER) as http:
+        missing = http.get(path)
+        assert missing.status_code == 404
+        assert missing.json()["type"].endswith("no-map")
+        asked = http.post(path)
+        assert asked.status_code == 202
+        assert http.post(path).json() == asked.json()
+        assert http.get(asked.headers["location"]).json()["kind"] == "map"
+        draw(service.ports, project, lambda _part, _what: None)
+        drawn = http.get(path).json()
+        item = drawn["points"]["item"][0]
+        assert http.get(f"/v1/projects/{project}/items/{item}").json()["key"] == f"k{item}"
+        assert http.get(f"/v1/projects/{project}/items/999").status_code == 404
+    assert len(drawn["points"]["item"]) == 30
+    assert set(drawn["layouts"]) == {"pca", "tsne"}
+    assert drawn["stale"] is False

@@ -137,6 +137,20 @@ def test_lease_annotate_and_replay(cli: Command, mail: str, tmp_path: Path) -> N
     assert again["annotations"] == first["annotations"]
 
 
+def test_a_round_is_replayed_and_a_difference_leaves_with_1(cli: Command, mail: str, ports: Ports) -> None:
+    """A planned round comes out equal with exit code 0; with another seed the first difference is told, with 1."""
+    said = cli("round", "replay", mail)
+    assert said.code == 0, said
+    assert "equal, 40 queries" in said.out
+    with ports.rounds._database.write() as connection:  # type: ignore[attr-defined]
+        connection.exec_driver_sql("UPDATE round SET seed = seed + 1")
+    said = cli("round", "replay", mail, 1)
+    assert said.code == 1
+    assert "planned was" in said.out
+    assert cli("round", "replay", mail, 1, "--json").json["equal"] is False
+    assert cli("round", "replay", mail, 7).code == 2
+
+
 def test_retrain_without_labels_leaves_with_4(cli: Command, mail: str, worker: None) -> None:
     """No model can come of no labels: exit code 4, and the reason."""
     said = cli("retrain", mail, "--wait", "--timeout", 30)

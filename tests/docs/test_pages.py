@@ -104,4 +104,19 @@ def test_the_strategy_of_the_page_is_a_plugin_that_can_be_simulated(tmp_path: Pa
             assert set(json.loads(said)["strategies"]) >= {"random"}, said
     (tmp_path / "alone.py").write_text("\n".join(s.text for s in todo if s.kind == "python" and not s.file))
     shown = [step.text for step in todo if step.kind == "text"]
-    assert shell("python alone.py", tmp_path, env) == shown[-1]
+    assert shell("python alone.py", tmp_path, env) == shown[-2] + shown[-1]
+
+
+def test_the_simulations_of_the_page_run(tmp_path: Path) -> None:
+    """Its files are what the command reads, and every command runs; two seeds and few labels are enough to see."""
+    env = environment(tmp_path)
+    said = ""
+    for step in steps("docs/how-to/compare-before-you-pay.md"):
+        if step.file:
+            (tmp_path / step.file).write_text(step.text)
+        elif step.kind == "sh":
+            said += shell(re.sub(r"--seeds \d+ --budget \d+", "--seeds 2 --budget 40", step.text), tmp_path, env)
+    assert "over 2 data sets, against random" in said
+    assert "bayes/margin" in said
+    assert "cost to 95 %" in said
+    assert {path.name for path in tmp_path.iterdir()} >= {"curves.png", "curves.pdf", "time.png", "kept"}

@@ -21,6 +21,7 @@ BASE = {
         ({"model": {"kind": "sklearn", "parameters": {"c": 1}}}, "no parameter 'c'"),
         ({"strategy": {"kind": "plugin", "name": "nobody"}}, "nobody"),
         ({"strategy": {"kind": "modal", "function": "os.system"}}, "modAL"),
+        ({"strategy": {"kind": "expected_cost", "costs": [[0, 1, 1], [1, 0, 1], [9, 9, 0]]}}, "costs has 3 rows for 2"),
         ({"retrain": {"schedule": "61 * * * *"}}, "61"),
         ({"labels": {"kind": "label_studio", "config": "<View/>"}}, "control"),
     ],

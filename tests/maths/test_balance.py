@@ -80,6 +80,50 @@ def test_target_zero_comes_last():
     assert np.isfinite(scores).all()
 
 
+def plain_cut(ahead, own):
+    """Fewest mistakes of any threshold, by trying all."""
+    able = [-2.0, *((np.sort(ahead)[1:] + np.sort(ahead)[:-1]) / 2).tolist(), 2.0]
+    return min(int((ahead[own] < at).sum() + (ahead[~own] > at).sum()) for at in able)
+
+
+@given(seed=st.integers(0, 300), n=st.integers(1, 30), classes=st.integers(2, 4))
+@settings(max_examples=60, deadline=None)
+def test_cuts_make_fewest_mistakes(seed, n, classes):
+    """No other threshold on the advantage over the rivals tells a class's labels from the others better."""
+    rng = np.random.default_rng(seed)
+    p, codes = rng.dirichlet(np.ones(classes), size=n), rng.integers(classes, size=n)
+    at, ahead = balance.cuts(p, codes), balance.advantages(p)
+    for code in range(classes):
+        own = codes == code
+        if own.any() and not own.all():
+            wrong = (ahead[own, code] < at[code]).sum() + (ahead[~own, code] > at[code]).sum()
+            assert wrong == plain_cut(ahead[:, code], own)
+        else:
+            assert at[code] == 0
+
+
+def test_advantage_is_over_the_best_rival():
+    """Above 0 for the predicted class alone, and its size is the margin."""
+    p = np.random.default_rng(0).dirichlet(np.ones(4), size=50)
+    ahead, ordered = balance.advantages(p), np.sort(p, axis=1)
+    assert ((ahead > 0).sum(axis=1) == 1).all()
+    np.testing.assert_allclose(ahead.max(axis=1), ordered[:, -1] - ordered[:, -2])
+
+
+def test_a_moved_cut_moves_what_is_asked():
+    """A rare class gets 0.3 at most, and its labels lie above 0.2: rows around 0.2 are asked, on both sides."""
+    rare = np.linspace(0.001, 0.3, 300)
+    p = np.stack([1 - rare, rare], axis=1)
+    labeled = np.array([[0.9, 0.1], [0.85, 0.15], [0.75, 0.25], [0.7, 0.3]])
+    at = balance.cuts(labeled, np.array([0, 0, 1, 1]))
+    scores = balance.claim_scores(balance.claims(p, np.array([50, 2]), at=at), np.array([50, 2]))
+    first = rare[np.argsort(-scores, kind="stable")[:20]]
+    assert first.min() > 0.18
+    assert first.max() < 0.22
+    assert (first < 0.2).any()
+    assert (first > 0.2).any()
+
+
 def test_deficit():
     """Targets of any scale, planned labels, and nothing to make up when all is level."""
     assert balance.deficit(np.array([5, 5])).tolist() == [0, 0]

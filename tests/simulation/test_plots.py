@@ -2,11 +2,14 @@
 
 import copy
 
+import numpy as np
 import pytest
 from matplotlib.image import imread
 
 from labelloop.adapters.plots import demo_report, learning_curves
+from labelloop.adapters.plots.ends import spread
 from labelloop.adapters.plots.style import colours, figure, save
+from labelloop.domain.errors import Invalid
 
 
 @pytest.fixture
@@ -74,3 +77,41 @@ def test_a_failed_write_leaves_the_old_picture(tmp_path, monkeypatch):
             save(drawn, path)
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_several_sets_models_and_axes_are_drawn_in_every_format(tmp_path):
+    """A panel for each set and model; over labels, time and cost; as pixels and as lines, the same each time."""
+    points = [[10, 0.5, 0.4, 0.6], [20, 0.7, 0.7, 0.7]]
+    measured = {"curve": points, "seconds": [30.0, 7000.0]}
+    one = {"project": "p", "full_data_score": 0.9, "hourly": 20.0, "strategies": {"margin": measured}}
+    two = {
+        "project": "q",
+        "full_data_score": 0.9,
+        "models": {"own": 0.8, "forest": 0.9},
+        "strategies": {f"{model}/{name}": measured for model in ("own", "forest") for name in ("margin", "random")},
+    }
+    for over in ("labels", "time", "cost"):
+        learning_curves([one, two], tmp_path / f"{over}.png", over=over)
+        assert ink(tmp_path / f"{over}.png") > 0.005
+    learning_curves([one, two], tmp_path / "one.svg", over="time", title=["First set", ""])
+    drawn = (tmp_path / "one.svg").read_bytes()
+    learning_curves([one, two], tmp_path / "one.svg", over="time", title=["First set", ""])
+    assert (tmp_path / "one.svg").read_bytes() == drawn
+    learning_curves(one, tmp_path / "one.pdf")
+    assert (tmp_path / "one.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_a_picture_of_an_unknown_kind_is_refused(tmp_path):
+    """Before anything is drawn, with the endings that can be."""
+    with pytest.raises(Invalid, match=r"\.png, \.svg, \.pdf"):
+        learning_curves([], tmp_path / "curves.gif")
+
+
+def test_names_at_the_ends_of_lines_never_cover_each_other():
+    """Pushed apart by the height of their letters, kept in order, and those far from others left alone."""
+    at = np.array([50.0, 0.0, 1.0, 0.5, 52.0])
+    places = spread(at, 10.0)
+    assert np.diff(np.sort(places)).min() == pytest.approx(10.0)
+    assert np.argsort(places, kind="stable").tolist() == np.argsort(at, kind="stable").tolist()
+    assert spread(np.array([0.0, 100.0]), 10.0).tolist() == [0.0, 100.0]
+    assert places[[0, 4]].mean() == pytest.approx(51.0)

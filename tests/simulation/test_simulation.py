@@ -26,7 +26,7 @@ def simulation(project):
 def test_json_has_exactly_the_promised_shape(simulation):
     """Scripts read these keys and no others; numbers are numbers, and what was not reached is null."""
     told = json.loads(json.dumps(simulation.to_json()))
-    assert set(told) == {"project", "full_data_score", "strategies"}
+    assert set(told) == {"project", "score", "budget", "seeds", "full_data_score", "strategies"}
     assert told["project"] == "points"
     assert list(told["strategies"]) == ["margin", "random"]
     for measured in told["strategies"].values():
@@ -71,7 +71,7 @@ def test_progress_is_told_to_the_end(project):
         jobs=1,
         progress=lambda part, what: heard.append((part, what)),
     )
-    assert [part for part, _ in heard] == pytest.approx([1 / 3, 2 / 3, 1.0])
+    assert [part for part, _ in heard] == pytest.approx([0.0, 1 / 3, 2 / 3, 1.0])
     assert "random, seed 1" in heard[-1][1]
 
 

@@ -72,6 +72,8 @@ class ItemIn(Body):
     """Votes it gets at first; the project file says how many when not given."""
     requires: list[Skill] = Field(default=[], max_length=skills.MOST)
     """Skills that whoever answers it must have, all of them, such as `lang:de`."""
+    synthetic: bool = False
+    """Made up, with a label: it is trained on and nothing else, and is marked in every export."""
 
 
 class PriorityOfItem(Body):

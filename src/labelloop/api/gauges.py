@@ -28,6 +28,7 @@ class PortSampler:
             ("queue", self._queue),
             ("requirements", self._requirements),
             ("ranks", self._ranks),
+            ("rounds", self._rounds),
             ("jobs", self._jobs),
             ("models", self._models),
         )
@@ -68,6 +69,11 @@ class PortSampler:
         for lane, gap in self._ports.rounds.gaps(project).items():
             yield Sample(gauge="labelloop_rank_gap", labels=(project, lane, "mean"), value=gap.mean)
             yield Sample(gauge="labelloop_rank_gap", labels=(project, lane, "most"), value=gap.most)
+
+    def _rounds(self, project: str) -> Iterator[Sample]:
+        serving = self._ports.rounds.serving(project)
+        count = serving.stats.get("fallbacks", 0) if serving else 0
+        yield Sample(gauge="labelloop_fallback_rounds", labels=(project,), value=float(str(count)))
 
     def _jobs(self, project: str) -> Iterator[Sample]:
         for kind in JobKind:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import typer
 
-from labelloop.cli import console, cycle, key, project, service, simulate, work
+from labelloop.cli import console, cycle, drawing, key, project, rounds, service, simulate, work
 from labelloop.domain.errors import LabelloopError
 
 app = typer.Typer(
@@ -18,7 +18,8 @@ app = typer.Typer(
 )
 app.add_typer(project.app, name="project")
 app.add_typer(key.app, name="key")
-for module in (service, work, cycle, simulate):
+app.add_typer(rounds.app, name="round")
+for module in (service, work, cycle, simulate, drawing):
     module.register(app)
 
 

@@ -24,6 +24,7 @@ EXTRAS = {
     "torch": ("torch", "models of kind torch_mlp and torch_cnn"),
     "modAL": ("modal", "models and strategies of modAL"),
     "pyarrow": ("parquet", "Parquet files"),
+    "imblearn": ("imbalance", "made-up rows of rare classes"),
     "PIL": ("images", "pictures by path"),
     "psycopg": ("postgresql", "PostgreSQL"),
 }

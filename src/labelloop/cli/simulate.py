@@ -1,4 +1,4 @@
-"""`labelloop simulate`: replay the loop on a labeled set before paying for labels; the work is the simulation's."""
+"""`labelloop simulate`: replay the loop on labeled sets before paying for labels; the work is the simulation's."""
 
 from pathlib import Path
 from typing import Annotated
@@ -14,30 +14,58 @@ def register(app: typer.Typer) -> None:
 
 
 def simulate(  # noqa: PLR0913 - one parameter per option
-    project: Annotated[str, typer.Argument(metavar="PROJECT", help="A project, or the path of a project file.")],
+    projects: Annotated[list[str], typer.Argument(metavar="PROJECT...", help="Projects, or paths of project files.")],
     *,
     strategies: Annotated[str, typer.Option(help="Names, with commas between them.")] = "margin,entropy,random",
+    models: Annotated[
+        list[Path] | None,
+        typer.Option(help="TOML of a [model] section, or of several by name: compared with the project's own. Repeat."),
+    ] = None,
     seeds: Annotated[int, typer.Option(help="Repeats of each strategy.")] = 5,
     budget: Annotated[int, typer.Option(help="Labels of each replay.")] = 500,
     batch: Annotated[int | None, typer.Option(help="Labels between trainings; the project's own if left out.")] = None,
     first: Annotated[int | None, typer.Option(help="Labels before the first; the project's own if left out.")] = None,
-    noise: Annotated[float, typer.Option(help="Probability of a wrong answer.")] = 0.0,
-    plot: Annotated[Path | None, typer.Option(help="Write the learning curves to this PNG.")] = None,
+    noise: Annotated[str, typer.Option(help="Probability of a wrong answer; by class: spam=0.3,*=0.05.")] = "0",
+    seconds: Annotated[str | None, typer.Option(help="Mean time per label; by class: spam=8,*=3.")] = None,
+    annotators: Annotated[
+        Path | None, typer.Option(help="TOML of noise, confusion, seconds, spread and hourly price.")
+    ] = None,
+    against: Annotated[str | None, typer.Option(help="What the others are compared with; random if left out.")] = None,
+    backtest: Annotated[
+        bool, typer.Option("--backtest", help="Replay the labels that a live project has collected, not its source.")
+    ] = False,
+    keep: Annotated[
+        Path | None, typer.Option(help="Folder of finished curves; what is there is not played again.")
+    ] = None,
+    plot: Annotated[
+        list[Path] | None, typer.Option(help="Write the learning curves to this PNG, SVG or PDF. Repeat.")
+    ] = None,
+    over: Annotated[str, typer.Option(help="Draw the curves over labels, time or cost.")] = "labels",
     jobs: Annotated[int | None, typer.Option(min=1, help="Processes; as many as cores if left out.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Compare query strategies on the labeled source of PROJECT, with the code that serves people."""
+    """Compare query strategies, and models, on labeled data, with the code that serves people.
+
+    The data are the `source` of each PROJECT, or with --backtest its own labels so far.
+    """
     from labelloop.simulation.command import simulate as run
 
     run(
-        project,
+        projects,
         strategies=strategies,
+        models=models or (),
         seeds=seeds,
         budget=budget,
         batch=batch,
         first=first,
         noise=noise,
-        as_json=as_json,
-        plot=plot,
+        seconds=seconds,
+        annotators=annotators,
+        against=against,
+        backtest=backtest,
+        keep=keep,
+        plot=plot or (),
+        over=over,
         jobs=jobs,
+        as_json=as_json,
     )

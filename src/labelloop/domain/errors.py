@@ -5,6 +5,7 @@
     │   ├── UnknownProject
     │   ├── UnknownItem
     │   ├── UnknownModel
+    │   ├── UnknownRound
     │   └── UnknownJob
     ├── Invalid                  the request or a file is wrong; nothing was changed
     │   ├── InvalidProject
@@ -68,8 +69,16 @@ class UnknownModel(NotFound):
     """The project has no such model."""
 
 
+class UnknownRound(NotFound):
+    """The project has no round with this number."""
+
+
 class UnknownJob(NotFound):
     """There is no such job."""
+
+
+class NoMap(NotFound):
+    """The pool of the project has not been drawn yet."""
 
 
 class Invalid(LabelloopError):

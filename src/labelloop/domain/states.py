@@ -86,10 +86,11 @@ class ModelState(StrEnum):
 
 
 class JobKind(StrEnum):
-    """What a job does: plan = score the pool and plan a round; train = train, measure, promote."""
+    """What a job does: plan = score the pool and plan a round; train = train, measure, promote; map = draw the pool."""
 
     PLAN = "plan"
     TRAIN = "train"
+    MAP = "map"
 
 
 class JobState(StrEnum):
@@ -107,3 +108,4 @@ class LabelSource(StrEnum):
     VOTES = "votes"
     REVIEW = "review"
     IMPORT = "import"
+    SYNTHETIC = "synthetic"

@@ -44,7 +44,8 @@ class NewItem:
     """An item on its way into the pool; `line` is its place in what the user sent, from 1.
 
     `needed`: votes it gets at first; None leaves that to the project file. `requires`: skills that whoever answers it
-    must have, all of them.
+    must have, all of them. `synthetic`: made up, with a label; it serves training only, and its metadata say so
+    wherever it is shown.
     """
 
     key: str
@@ -54,6 +55,7 @@ class NewItem:
     metadata: Mapping[str, Json] = field(default_factory=dict)
     needed: int | None = None
     requires: tuple[str, ...] = ()
+    synthetic: bool = False
     line: int = 0
 
 

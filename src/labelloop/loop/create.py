@@ -5,7 +5,7 @@ from croniter import croniter
 from labelloop import schema, strategies
 from labelloop.domain.errors import InvalidProject
 from labelloop.ports import Ports
-from labelloop.projects import Project
+from labelloop.projects import CostStrategy, Project
 
 
 def create(ports: Ports, project: Project) -> None:
@@ -23,8 +23,21 @@ def check(ports: Ports, project: Project) -> None:
     """Try what a project file names: its schema, model, strategy and schedule."""
     if len(schema.of(project).classes) == 1:
         raise InvalidProject("labels: one class leaves nothing to choose; give <Choices> with two or more <Choice>")
+    unknown = sorted(project.minority.named() - set(schema.of(project).classes))
+    if unknown:
+        raise InvalidProject(
+            f"minority: {unknown[0]!r} is no class; the classes are {', '.join(schema.of(project).classes)}"
+        )
     ports.estimators.check(project.model)
+    if project.synthetic is not None:
+        ports.estimators.check_synthetic(project.synthetic)
     strategies.bind(project.strategy)
+    costs = project.strategy.costs if isinstance(project.strategy, CostStrategy) else None
+    if costs is not None and len(costs) != len(schema.of(project).classes):
+        raise InvalidProject(
+            f"strategy.costs has {len(costs)} rows for {len(schema.of(project).classes)} classes; give one for each, in"
+            f" this order: {', '.join(schema.of(project).classes)}"
+        )
     schedule = project.retrain.schedule
     if schedule is not None and not croniter.is_valid(schedule):
         raise InvalidProject(f"retrain.schedule: {schedule!r} is no cron expression, such as `0 2 * * *`")

@@ -19,7 +19,7 @@ MAX_KEY = 512
 MAX_REPORTED = 1_000
 """Bad lines that are reported one by one; the rest is only counted in `received`."""
 
-KNOWN = frozenset({"key", "data", "label", "gold", "metadata", "needed", "requires"})
+KNOWN = frozenset({"key", "data", "label", "gold", "metadata", "needed", "requires", "synthetic"})
 
 
 def read(raw: Any, line: int) -> NewItem | InvalidLine:
@@ -43,9 +43,19 @@ def read(raw: Any, line: int) -> NewItem | InvalidLine:
         requires = skills.read(() if raw.get("requires") is None else raw["requires"])
     except Invalid as error:
         return InvalidLine(line=line, error=f"item {key!r}: `requires`: {error.detail}")
-    label, gold, needed = raw.get("label"), raw.get("gold"), raw.get("needed")
+    synthetic = raw.get("synthetic", metadata.get("synthetic", False))
+    if not isinstance(synthetic, bool):
+        return InvalidLine(line=line, error=f"item {key!r}: `synthetic` must be true or false")
     return NewItem(
-        key=key, data=data, label=label, gold=gold, metadata=metadata, needed=needed, requires=requires, line=line
+        key=key,
+        data=data,
+        label=raw.get("label"),
+        gold=raw.get("gold"),
+        metadata={**metadata, "synthetic": True} if synthetic else metadata,
+        needed=raw.get("needed"),
+        requires=requires,
+        synthetic=synthetic,
+        line=line,
     )
 
 
@@ -73,6 +83,12 @@ def check(project: Project, item: NewItem) -> NewItem | InvalidLine:
             line=item.line,
             error=f"item {item.key!r}: `needed` ({item.needed}) is above the cap of {project.votes.most} votes; "
             "lower it, or set votes.cap in the project file",
+        )
+    if item.synthetic and (item.label is None or item.gold is not None):
+        return InvalidLine(
+            line=item.line,
+            error=f"item {item.key!r}: a synthetic item is trained on and never asked, so it needs a `label` and can "
+            "have no `gold`",
         )
     broken = [name for name, value in item.data.items() if not _finite(value)]
     if broken:

@@ -6,43 +6,34 @@
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import structlog
 
 from labelloop import strategies
-from labelloop.domain.errors import InvalidProject, Unavailable
+from labelloop.domain.errors import Unavailable
 from labelloop.domain.states import Lane
 from labelloop.domain.types import ItemNumber, ModelNumber, Query, Round
+from labelloop.loop import auto, facts, fallback, once, spread
+from labelloop.loop.evidence import EvidenceSource, probabilities_of
 from labelloop.loop.featurize import Beat, featurize, shards
+from labelloop.loop.minority import Minority
 from labelloop.loop.pool import PoolView, look, votes_wanted
 from labelloop.loop.score import ModelEye, ScoredPool, score
+from labelloop.loop.texts import PoolTexts, Texts, needed
 from labelloop.loop.train import load_model
-from labelloop.maths import balance, diversity, selection
+from labelloop.maths import selection
 from labelloop.maths.arrays import Floats, Ints
+from labelloop.maths.geometry import pieces
+from labelloop.maths.streaming import Best
 from labelloop.ports import Ports
-from labelloop.projects import ModalStrategy, Project, ScoreStrategy
-from labelloop.strategies import Evidence, Need, Picker, StrategyFailed
+from labelloop.projects import Project
 
 log = structlog.get_logger("labelloop.plan")
 
 LEAST = 200
 """Queries of each requirement that a window holds, if there are so many."""
-COLD_SAMPLE = 20_000
-"""Cold start by diversity looks at so many items at most, drawn at random."""
-
-
-class EvidenceSource(Protocol):
-    """Evidence about items by number."""
-
-    def scores(self) -> Floats:
-        """Acquisition scores (n,) of the waiting items, in their order."""
-        ...
-
-    def evidence(self, numbers: Ints, needs: frozenset[Need]) -> Evidence:
-        """What is asked for about these items; without a model only features can be had."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,11 +49,18 @@ class Ranked:
 
 
 def compose(
-    project: Project, view: PoolView, source: EvidenceSource, rng: np.random.Generator, *, cold: bool
+    project: Project,
+    view: PoolView,
+    source: EvidenceSource,
+    rng: np.random.Generator,
+    *,
+    cold: bool,
+    texts: Texts | None = None,
 ) -> dict[Lane, Ranked]:
     """The order of every lane with a share, about `lanes.window` long (see `_window`); no item stands in two lanes.
 
-    `cold` says that no model has looked at the pool yet: the project's cold start orders the informative lane then.
+    `cold` says that no model has looked at the pool yet: the project's cold start orders the informative lane then, and
+    the minority lane holds what examples and keywords of a class lead to. `texts` knows what texts say.
     """
     shares = project.lanes.shares()
     lanes: dict[Lane, Ranked] = {}
@@ -71,98 +69,87 @@ def compose(
         lanes[Lane.AUDIT] = Ranked(
             numbers=reserve, scores=np.zeros(len(reserve)), probabilities=np.full(len(reserve), view.reserve_share)
         )
-    if cold:
-        return {Lane.INFORMATIVE: _cold(project, view, source, rng), **lanes}
     orders = {}
+    rare = Minority(project, view, source, rng, cold=cold, mentions=texts) if Lane.MINORITY in shares else None
+    if cold:
+        orders[Lane.INFORMATIVE] = _once(_cold(project, view, source, rng), project, view, source, rng, texts)
+        if rare is not None and rare.hunt.hopeful:
+            for rows in pieces(len(view.waiting), project.items.shard_size):
+                rare.add(view.waiting[rows], None)
+            early = orders[Lane.INFORMATIVE].numbers
+            orders[Lane.MINORITY] = _once(_rare(project, view, rare), project, view, source, rng, texts, besides=early)
+        return {**_part(orders, shares), **lanes}
+    best = Best(max(most(project, view), spread.shortlist(project, len(view.labeled))), _ties(rng))
+    for block in source.blocks():
+        if Lane.INFORMATIVE in shares:
+            best.add(block.numbers, block.scores)
+        if rare is not None:
+            rare.add(block.numbers, probabilities_of(source, block.numbers))
     if Lane.INFORMATIVE in shares:
-        orders[Lane.INFORMATIVE] = _informative(project, view, source, rng)
-    if Lane.MINORITY in shares:
-        orders[Lane.MINORITY] = _minority(project, view, source, rng)
+        orders[Lane.INFORMATIVE] = _informative(project, view, source, rng, best=best, texts=texts)
+    if rare is not None:
+        first = orders[Lane.INFORMATIVE].numbers if Lane.INFORMATIVE in orders else None
+        orders[Lane.MINORITY] = _once(_rare(project, view, rare), project, view, source, rng, texts, besides=first)
     return {**_part(orders, shares), **lanes}
+
+
+def _rare(project: Project, view: PoolView, lane: Minority) -> Ranked:
+    order = lane.order()
+    kept = _window(project, view.requires(order.numbers), len(order.numbers))
+    return _ranked(order.numbers[kept], chance=1.0, scores=order.scores[kept])
+
+
+def _once(  # noqa: PLR0917 - the hands of compose
+    order: Ranked,
+    project: Project,
+    view: PoolView,
+    source: EvidenceSource,
+    rng: np.random.Generator,
+    texts: Texts | None,
+    *,
+    besides: Ints | None = None,
+) -> Ranked:
+    """The order with near-duplicates behind; what the other lane asks early (as many as are chosen together) counts."""
+    early = besides if besides is None else besides[: spread.batch(project, len(view.labeled))]
+    return order[once.in_order(project, view, source, rng, order.numbers, besides=early, texts=texts)]
+
+
+def _ties(rng: np.random.Generator) -> int:
+    """A seed for the ties of scores."""
+    return int(rng.integers(2**63))
 
 
 def _cold(project: Project, view: PoolView, source: EvidenceSource, rng: np.random.Generator) -> Ranked:
     """Before a model: a random order, or first the items nearest to the centres of the pool."""
-    order = rng.permutation(view.waiting)
     kind = "random" if project.strategy.kind == "random" else project.strategy.cold_start.kind
-    if kind == "diversity" and len(order) > 1:
-        sample = np.sort(order[:COLD_SAMPLE])
-        features = source.evidence(sample, frozenset({Need.FEATURES})).features
-        assert features is not None  # noqa: S101 - asked for
-        picked = diversity.k_means_start(features, min(project.retrain.first, len(sample)), rng)
-        first = sample[picked]
+    order = rng.choice(view.waiting, size=min(2 * most(project, view), len(view.waiting)), replace=False)
+    if kind != "random" and len(order) > 1:
+        first = spread.start(project, view, source, rng)
         order = np.concatenate([first, order[~np.isin(order, first)]])
         return _ranked(order[_window(project, view.requires(order), len(order))], chance=1.0)
-    return _at_random(project, view, order, among=len(order))
+    return _at_random(project, view, order)
 
 
-def _informative(project: Project, view: PoolView, source: EvidenceSource, rng: np.random.Generator) -> Ranked:
+def _informative(
+    project: Project,
+    view: PoolView,
+    source: EvidenceSource,
+    rng: np.random.Generator,
+    *,
+    best: Best,
+    texts: Texts | None,
+) -> Ranked:
     """By acquisition score; the head of it spread out where the project or the strategy asks for that."""
-    scores = source.scores()
-    shortlist, requires = _shortlist(project), view.requires(view.waiting)
-    # With requirements the whole order is looked through; without, nobody asks for more than its head.
-    order = selection.top(scores, max(project.lanes.window, shortlist) if requires is None else len(scores), rng)
+    shortlist = spread.shortlist(project, len(view.labeled))
+    numbers, order = best.numbers, once.in_order(project, view, source, rng, best.numbers, texts=texts)
     if shortlist and len(order):
         near = order[:shortlist]
-        first = near[_spread(project, view, source, rng, near=view.waiting[near], scores=scores[near])]
+        first = spread.spread(project, view, source, rng, near=numbers[near], scores=best.scores[near])
         order = np.concatenate([first, order[~np.isin(order, first)]])
     if project.strategy.kind == "random":
-        return _at_random(project, view, view.waiting[order], among=len(scores))
-    order = order[_window(project, None if requires is None else requires[order], len(order))]
-    return _ranked(view.waiting[order], chance=1.0, scores=scores[order])
-
-
-def _batch(project: Project) -> int:
-    """Queries that are chosen together."""
-    return project.strategy.batch or project.retrain.labels or 50
-
-
-def _shortlist(project: Project) -> int:
-    """How many of the best items are looked at together; 0 where the score alone decides."""
-    if isinstance(project.strategy, ModalStrategy):
-        return project.strategy.candidates
-    picks = isinstance(strategies.bind(project.strategy), Picker)
-    return _batch(project) * project.strategy.shortlist if picks or project.strategy.diversity != "none" else 0
-
-
-def _spread(
-    project: Project, view: PoolView, source: EvidenceSource, rng: np.random.Generator, *, near: Ints, scores: Floats
-) -> Ints:
-    """Positions in the shortlist of one batch, first to ask first; `near` are its numbers, best score first."""
-    strategy, count = strategies.bind(project.strategy), min(_batch(project), len(near))
-    needs = strategy.needs if isinstance(strategy, Picker) else frozenset({Need.FEATURES})
-    evidence = source.evidence(near, needs)
-    if Need.FEATURES in needs and len(view.labeled):
-        labeled = source.evidence(view.labeled, frozenset({Need.FEATURES})).features
-        evidence = replace(evidence, labeled=labeled)
-    if isinstance(strategy, Picker):
-        return strategies.checked_pick(strategy, evidence, count, rng)
-    assert evidence.features is not None  # noqa: S101 - asked for
-    if project.strategy.diversity == "k_center":
-        return diversity.k_center(evidence.features, count, rng, labeled=evidence.labeled)
-    return diversity.cluster_margin(evidence.features, scores, count, rng, labeled=evidence.labeled)
-
-
-def _minority(project: Project, view: PoolView, source: EvidenceSource, rng: np.random.Generator) -> Ranked:
-    """By how likely an item helps the classes that the labels are short of; in blocks, so that memory stays flat."""
-    if not len(view.waiting):
-        return _ranked(view.waiting, chance=1.0)
-    size = project.items.shard_size
-    found = balance.Claims.joined(
-        balance.claims(_probabilities(source, view.waiting[at : at + size]), view.class_counts)
-        for at in range(0, len(view.waiting), size)
-    )
-    scores = balance.claim_scores(found, view.class_counts)
-    requires = view.requires(view.waiting)
-    order = selection.top(scores, project.lanes.window if requires is None else len(scores), rng)
-    order = order[_window(project, None if requires is None else requires[order], len(order))]
-    return _ranked(view.waiting[order], chance=1.0, scores=scores[order])
-
-
-def _probabilities(source: EvidenceSource, numbers: Ints) -> Floats:
-    probabilities = source.evidence(numbers, frozenset({Need.PROBABILITIES})).probabilities
-    assert probabilities is not None  # noqa: S101 - asked for, and a model exists
-    return probabilities
+        return _at_random(project, view, numbers[order], scores=best.scores[order])
+    order = order[_window(project, view.requires(numbers[order]), len(order))]
+    return _ranked(numbers[order], chance=1.0, scores=best.scores[order])
 
 
 def _part(orders: Mapping[Lane, Ranked], shares: Mapping[Lane, float]) -> dict[Lane, Ranked]:
@@ -179,6 +166,11 @@ def _part(orders: Mapping[Lane, Ranked], shares: Mapping[Lane, float]) -> dict[L
     return {lane: orders[lane][first[owner == at]] for at, lane in enumerate(lanes)}
 
 
+def most(project: Project, view: PoolView) -> int:
+    """How many of the best a lane looks at: a window of them, or all where a part of each requirement is looked for."""
+    return max(project.lanes.window, len(view.waiting) if len(view.required) else 0)
+
+
 def _window(project: Project, requires: Ints | None, length: int) -> Ints:
     """Which places of a lane's order are served: the first ones, and of each requirement a part.
 
@@ -191,14 +183,16 @@ def _window(project: Project, requires: Ints | None, length: int) -> Ints:
     return selection.head(requires, project.lanes.window, least)
 
 
-def _at_random(project: Project, view: PoolView, order: Ints, *, among: int) -> Ranked:
-    """The window of a random order of `among` items; an item is as likely in it as the part of its requirement is."""
-    requires = view.requires(order)
+def _at_random(project: Project, view: PoolView, order: Ints, *, scores: Floats | None = None) -> Ranked:
+    """The window of a random order; an item is as likely in it as the part of its requirement that is in it."""
+    requires, all_of_them = view.requires(order), view.requires(view.waiting)
     kept = _window(project, requires, len(order))
-    if requires is None:
-        return _ranked(order[kept], chance=len(kept) / max(1, among))
-    chances = np.bincount(requires[kept], minlength=requires.max() + 1) / np.maximum(1, np.bincount(requires))
-    return replace(_ranked(order[kept], chance=1.0), probabilities=chances[requires[kept]])
+    ranked = _ranked(order[kept], chance=1.0, scores=None if scores is None else scores[kept])
+    if requires is None or all_of_them is None:
+        return replace(ranked, probabilities=np.full(len(kept), len(kept) / max(1, len(view.waiting))))
+    there = np.bincount(all_of_them)
+    chances = np.bincount(requires[kept], minlength=len(there)) / np.maximum(1, there)
+    return replace(ranked, probabilities=chances[requires[kept]])
 
 
 def _ranked(numbers: Ints, *, chance: float, scores: Floats | None = None) -> Ranked:
@@ -225,24 +219,36 @@ def plan(ports: Ports, name: str, beat: Beat) -> Round | None:
         return None
     featurize(ports, project, row.items, lambda part, what: beat(0.4 * part, what))
     pool = look(ports, project, items=row.items)
-    seed = _seed(project, ports.rounds.serving(name))
-    stats: dict[str, Any] = {}
-    try:
-        lanes = _rank(ports, project, pool, seed=seed, champion=row.champion, beat=beat)
-    except (StrategyFailed, InvalidProject) as error:
-        # A broken strategy must not stop the labeling: the round falls back to margin and says so.
-        log.warning("plan.fallback", project=name, reason=error.detail)
-        stats["fallback"] = f"margin, because: {error.detail}"
-        safe = project.model_copy(update={"strategy": ScoreStrategy(kind="margin")})
-        lanes = _rank(ports, safe, pool, seed=seed, champion=row.champion, beat=beat)
-    lanes = _prefer(lanes, pool, ports.pool.preferred(name))
+    before = ports.rounds.serving(name)
+    seed = _seed(project, before)
+    wanted, stats = auto.resolve(ports, project, champion=row.champion, seed=seed)
+
+    def ask(asking: Project) -> dict[Lane, Ranked]:
+        return rank(ports, asking, pool, items=row.items, seed=seed, champion=row.champion, beat=beat)
+
+    lanes, asking, reason = fallback.asked(wanted, ask)  # a broken strategy must not stop the labeling
+    stats |= fallback.noted(reason, before)
+    if row.champion is not None:
+        informative = lanes.get(Lane.INFORMATIVE)
+        stats["notes"] = fallback.notes(asking, pool, None if informative is None else informative.scores)
+    preferred = ports.pool.preferred(name)
+    lanes = prefer(lanes, pool, preferred)
     stats["lanes"] = {lane.value: len(ranked.numbers) for lane, ranked in lanes.items()}
     if row.requirements:
         stats["requirements"] = {lane.value: _by_requirement(pool, ranked) for lane, ranked in lanes.items()}
+    queries = to_queries(project, lanes)
+    made_of = facts.Facts(
+        items=row.items,
+        view=pool,
+        preferred=preferred,
+        strategy=asking.strategy.model_dump(mode="json"),
+        numerics=facts.numerics(),
+    )
+    stats["replay"] = facts.keep(ports, made_of, queries)
     cold = row.champion is None
     kept = ports.rounds.save(
         name,
-        to_queries(project, lanes),
+        queries,
         strategy=f"cold start: {project.strategy.cold_start.kind}" if cold else project.strategy.kind,
         seed=seed,
         model=row.champion,
@@ -257,13 +263,21 @@ def plan(ports: Ports, name: str, beat: Beat) -> Round | None:
     return kept
 
 
-def _rank(
-    ports: Ports, project: Project, pool: PoolView, *, seed: int, champion: ModelNumber | None, beat: Beat
+def rank(
+    ports: Ports,
+    project: Project,
+    pool: PoolView,
+    *,
+    items: int,
+    seed: int,
+    champion: ModelNumber | None,
+    beat: Beat,
 ) -> dict[Lane, Ranked]:
     """Let the champion look at every shard, and compose the lanes from what it saw."""
     rng = np.random.default_rng(seed)
+    texts = PoolTexts(ports, project, items) if needed(project) else None
     if champion is None:
-        return compose(project, pool, ScoredPool(ports, project, None, pool.waiting), rng, cold=True)
+        return compose(project, pool, ScoredPool(ports, project, None, pool.waiting), rng, cold=True, texts=texts)
     eye = ModelEye(
         number=champion,
         model=load_model(ports, project, champion),
@@ -271,17 +285,17 @@ def _rank(
         seed=seed,
         class_counts=pool.class_counts,
     )
-    strategy, every = strategies.bind(project.strategy), shards(project, ports.projects.row(project.name).items)
-    for shard in every:
-        beat(0.4 + 0.4 * shard / len(every), f"scores of shard {shard}")
-        score(ports, project, shard, strategy=strategy, eye=eye)
+    strategy, size = strategies.bind(project.strategy), project.items.shard_size
+    for shard in shards(project, items):
+        beat(0.4 + 0.4 * shard * size / items, f"scores of shard {shard}")
+        score(ports, project, shard, strategy=strategy, eye=eye, rows=min(size, items - shard * size))
     beat(0.8, "composing the lanes")
-    lanes = compose(project, pool, ScoredPool(ports, project, eye, pool.waiting), rng, cold=False)
-    ports.scores.discard(project, [eye.column])
+    lanes = compose(project, pool, ScoredPool(ports, project, eye, pool.waiting), rng, cold=False, texts=texts)
+    ports.scores.discard(project, [eye.column] if texts is None else [eye.column, texts.column])
     return lanes
 
 
-def _prefer(lanes: dict[Lane, Ranked], pool: PoolView, levels: Mapping[ItemNumber, int]) -> dict[Lane, Ranked]:
+def prefer(lanes: dict[Lane, Ranked], pool: PoolView, levels: Mapping[ItemNumber, int]) -> dict[Lane, Ranked]:
     """Let items that an engineer put first into the round when the window left them out; the queue serves them first.
 
     They go to the lane they belong to: the audit's reserve stays in the audit.
@@ -344,6 +358,7 @@ def _seed(project: Project, serving: Round | None) -> int:
 
 
 def _column(project: Project, seed: int) -> str:
-    """Scores of `random` change each round; all others depend on the model alone."""
+    """A formula scores by the model alone; whatever may draw lots or count labels scores anew each round."""
     kind = project.strategy.kind
-    return f"random-{seed}" if kind == "random" else kind
+    fixed = isinstance(strategies.bind(project.strategy), strategies.OfProbabilities | strategies.OfCommittee)
+    return kind if fixed or kind == "modal" else f"{kind}-{seed}"

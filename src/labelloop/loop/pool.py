@@ -4,7 +4,7 @@ Not a verb: what plan, train and promote all look at. The audit reserve is drawn
 that every process agrees on it and it stays uniform while the pool grows.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -12,9 +12,12 @@ from labelloop import schema
 from labelloop.domain import policy
 from labelloop.domain.states import Lane
 from labelloop.maths import selection
-from labelloop.maths.arrays import Ints
+from labelloop.maths.arrays import Ints, Mask
 from labelloop.ports import Ports
 from labelloop.projects import Project
+
+_BLOCK = 1 << 18
+"""Items that draw their lots together."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,8 +26,9 @@ class PoolView:
 
     waiting: (n,) numbers that may be asked, the audit reserve excluded. reserve: (r,) waiting numbers of the audit
     reserve, in the order they were drawn. class_counts: (classes,) labels so far, audit left out. labeled: numbers
-    of the training labels. reserve_share: the probability with which an item came into the reserve. required: (q,)
-    numbers (ascending) of items that require skills, and (q,) the numbers of their requirements.
+    of the training labels. codes: their class codes. in_flight: numbers of items that are out or half answered, and
+    have no label yet. reserve_share: the probability with which an item came into the reserve. required: (q,) numbers
+    (ascending) of items that require skills. requirement: (q,) the numbers of their requirements.
     """
 
     waiting: Ints
@@ -32,15 +36,17 @@ class PoolView:
     class_counts: Ints
     labeled: Ints
     reserve_share: float = 0.0
-    required: tuple[Ints, Ints] | None = None
+    in_flight: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    codes: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    required: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    requirement: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
 
     def requires(self, numbers: Ints) -> Ints | None:
         """Number of the requirement of each (n,), 0 for none; None where no item of the pool requires anything."""
-        if self.required is None or not len(self.required[0]):
+        if not len(self.required):
             return None
-        known, requires = self.required
-        place = np.minimum(np.searchsorted(known, numbers), len(known) - 1)
-        return np.where(known[place] == numbers, requires[place], 0)
+        place = np.minimum(np.searchsorted(self.required, numbers), len(self.required) - 1)
+        return np.where(self.required[place] == numbers, self.requirement[place], 0)
 
 
 def look(ports: Ports, project: Project, *, items: int) -> PoolView:
@@ -56,17 +62,36 @@ def look(ports: Ports, project: Project, *, items: int) -> PoolView:
         )
         threshold = ports.projects.fix_audit(project.name, wanted)
     waiting = ports.pool.waiting(project.name)
-    drawn = draw(project, waiting)
-    reserved = drawn < threshold
+    reserved = _reserved(project, waiting, threshold)
+    reserve = waiting[reserved]
     numbers, codes = training_labels(ports, project, threshold)
+    none = np.zeros(0, dtype=np.int64)
+    required, requirement = ports.pool.required(project.name) if row.requirements else (none, none)
     return PoolView(
         waiting=waiting[~reserved],
-        reserve=waiting[reserved][np.argsort(drawn[reserved], kind="stable")],
+        reserve=reserve[np.argsort(draw(project, reserve), kind="stable")],
         class_counts=np.bincount(codes, minlength=len(schema.of(project).classes)),
         labeled=numbers,
         reserve_share=threshold / policy.HASH_RANGE,
-        required=ports.pool.required(project.name) if row.requirements else None,
+        in_flight=_in_flight(ports, project),
+        codes=codes,
+        required=required,
+        requirement=requirement,
     )
+
+
+def _reserved(project: Project, numbers: Ints, threshold: int) -> Mask:
+    """Which of these items (n,) belong to the audit reserve; in blocks, for a lot takes 30 times the memory of this."""
+    reserved = np.empty(len(numbers), dtype=bool)
+    for start in range(0, len(numbers), _BLOCK):
+        block = slice(start, start + _BLOCK)
+        reserved[block] = draw(project, numbers[block]) < threshold
+    return reserved
+
+
+def _in_flight(ports: Ports, project: Project) -> Ints:
+    out = [state.item for state in ports.ledger.slots(project.name) if state.done or state.live]
+    return np.array(sorted(out), dtype=np.int64)
 
 
 def draw(project: Project, numbers: Ints) -> Ints:
@@ -95,6 +120,13 @@ def training_labels(ports: Ports, project: Project, threshold: int) -> tuple[Int
     codes = encode(project, labels)
     keep = (codes >= 0) & ((draw(project, numbers) >= threshold) | (sources == 1))
     return numbers[keep], codes[keep]
+
+
+def synthetic_labels(ports: Ports, project: Project) -> tuple[Ints, Ints]:
+    """Numbers and class codes of the items that were ingested as synthetic: for training, and nothing else."""
+    numbers, labels = ports.pool.synthetic(project.name)
+    codes = encode(project, labels)
+    return numbers[codes >= 0], codes[codes >= 0]
 
 
 def audit_labels(ports: Ports, project: Project, threshold: int) -> tuple[Ints, Ints]:

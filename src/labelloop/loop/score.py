@@ -4,27 +4,40 @@ Scores are not rows of the store: they are files, made again at any time. A shar
 is not scored again, so a killed job goes on where it stopped.
 """
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
 from labelloop import strategies
 from labelloop.domain.types import ModelNumber
+from labelloop.loop.evidence import Block
+from labelloop.loop.neighbourhood import Neighbourhood
 from labelloop.loop.train import Calibrated
+from labelloop.maths import acquisition
 from labelloop.maths.arrays import Floats, Ints
+from labelloop.maths.rarity import Surroundings
 from labelloop.ports import Ports
 from labelloop.projects import Project
 from labelloop.strategies import Evidence, Need, Strategy
 
 
-def score(ports: Ports, project: Project, shard: int, *, strategy: Strategy, eye: "ModelEye") -> None:
-    """Score one shard by one model, unless that is done: columns `score` (n,) and `probabilities` (n, classes)."""
+def score(ports: Ports, project: Project, shard: int, *, strategy: Strategy, eye: "ModelEye", rows: int) -> None:
+    """Score the first `rows` of a shard by one model, unless that is done.
+
+    Columns: `score` (n,) and `probabilities` (n, classes). Always exactly these rows, also when there are features of
+    more: the last digits of a product of matrices depend on their size, and a replay compares bits.
+    """
     done = ports.scores.read(project, eye.column, shard)
-    rows = ports.features.rows(project, shard)
-    if done is not None and len(done["score"]) >= rows:
+    if done is not None and len(done["score"]) == rows:
         return
-    features = ports.features.shard(project, shard)
+    features = ports.features.shard(project, shard)[:rows]
     probabilities = eye.model.probabilities(features)
+    if not strategy.needs:  # chance stands in where a model says nonsense (see fallback): then nothing it says counts
+        probabilities = acquisition.believable(probabilities)
     evidence = Evidence(
         rows=rows,
         probabilities=probabilities,
@@ -60,15 +73,21 @@ class ModelEye:
 class ScoredPool:
     """The evidence of a scored pool by item number, read from the columns shard by shard.
 
-    Implements loop.plan.EvidenceSource.
+    Implements loop.evidence.EvidenceSource.
     """
 
     def __init__(self, ports: Ports, project: Project, eye: ModelEye | None, waiting: Ints) -> None:
         self._ports, self._project, self._eye, self._waiting = ports, project, eye, waiting
 
-    def scores(self) -> Floats:
-        """Scores (n,) of the waiting items, in their order."""
-        return self._gather("score", self._waiting)
+    def blocks(self) -> Iterator[Block]:
+        """The waiting items of a shard at a time, with their scores."""
+        size = self._project.items.shard_size
+        last = int(self._waiting[-1]) if len(self._waiting) else -1
+        for base in range(0, last + 1, size):
+            start, stop = np.searchsorted(self._waiting, [base, base + size])
+            numbers = self._waiting[start:stop]
+            if len(numbers):
+                yield Block(numbers, self._columns(base // size)["score"][numbers - base])
 
     def evidence(self, numbers: Ints, needs: frozenset[Need]) -> Evidence:
         """What is asked for about these items."""
@@ -86,17 +105,26 @@ class ScoredPool:
             class_counts=eye.class_counts if eye else np.zeros(0, dtype=np.int64),
         )
 
-    def _gather(self, column: str, numbers: Ints) -> Floats:
-        """Rows of one column for ascending or unordered numbers; each shard is opened once."""
+    def surroundings(self, numbers: Ints) -> Surroundings:
+        """Who of these items lies near whom; kept in this process as long as the pool stays the same."""
+        made = self._ports.projects.row(self._project.name).created_at
+        return _near(self._project.name, made).of(numbers, lambda some: self._ports.features.take(self._project, some))
+
+    def _columns(self, shard: int) -> Mapping[str, Any]:
         if self._eye is None:
             raise ValueError("no model has looked at this pool")
+        columns = self._ports.scores.read(self._project, self._eye.column, shard)
+        if columns is None:
+            raise ValueError(f"shard {shard} is not scored")
+        return columns
+
+    def _gather(self, column: str, numbers: Ints) -> Floats:
+        """Rows of one column for ascending or unordered numbers; each shard is opened once."""
         size = self._project.items.shard_size
         shard_of = numbers // size
         parts: list[tuple[Ints, Floats]] = []
         for shard in np.unique(shard_of).tolist():
-            columns = self._ports.scores.read(self._project, self._eye.column, shard)
-            if columns is None:
-                raise ValueError(f"shard {shard} is not scored")
+            columns = self._columns(shard)
             places: Ints = np.flatnonzero(shard_of == shard)
             parts.append((places, np.asarray(columns[column][numbers[places] - shard * size])))
         if not parts:
@@ -105,3 +133,9 @@ class ScoredPool:
         for at, rows in parts:
             gathered[at] = rows
         return gathered
+
+
+@lru_cache(maxsize=2)
+def _near(_name: str, _made: datetime) -> Neighbourhood:
+    """One for each project; another project of the same name was made at another time."""
+    return Neighbourhood()

@@ -168,7 +168,7 @@ def _ask_training(ports: Ports, project: Project, counts: PoolCounts) -> list[st
     due = policy.retrain_due(
         facts,
         first=rules.first,
-        labels=rules.labels,
+        labels=rules.step(facts.resolved_then),
         every=rules.every,
         class_minimum=rules.class_minimum,
         done_classes=_classes_done(ports, project) if rules.class_minimum else (),

@@ -13,19 +13,21 @@ from importlib.metadata import version
 from typing import Any
 
 import numpy as np
+from scipy.sparse import csr_array, issparse, vstack
 
 from labelloop import schema
 from labelloop.domain.errors import CannotTrain
 from labelloop.domain.states import ModelState
 from labelloop.domain.types import ItemNumber, JobId, Model, ModelNumber, TrainingSet
 from labelloop.loop.featurize import Beat, featurize
-from labelloop.loop.pool import audit_labels, training_labels
+from labelloop.loop.pool import audit_labels, synthetic_labels, training_labels
 from labelloop.maths import calibration, degeneracy, estimation
 from labelloop.maths.arrays import Floats, Ints, Matrix
 from labelloop.ports import Classifier, Estimators, Ports
 from labelloop.projects import Project
 
 FOLDS = 3
+PACKAGES = ("numpy", "scikit-learn", "imbalanced-learn")
 LEAST_TO_CALIBRATE = 30
 MOST_TO_CALIBRATE = 4_000
 """Rows drawn for the out-of-fold predictions of temperature scaling: one number needs no more."""
@@ -54,18 +56,64 @@ class Calibrated:
         return wide
 
 
-def fit(estimators: Estimators, project: Project, features: Matrix, codes: Ints, *, seed: int) -> Calibrated:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fitting:
+    """How a model is fitted: on rows and, beside them, on what is made up.
+
+    given: features (m, d) and class codes (m,) of items that were ingested as synthetic. What the project's `synthetic`
+    makes comes on top. Neither is ever predicted to see how good the model is.
+    """
+
+    estimators: Estimators
+    project: Project
+    seed: int
+    given: tuple[Matrix, Ints] | None = None
+
+    def rows(self, features: Matrix, codes: Ints) -> tuple[Matrix, Ints]:
+        """The rows to fit on: these, first, and what is made up to go with them."""
+        if self.given is not None and len(self.given[1]):
+            features, codes = _below(features, self.given[0]), np.concatenate([codes, self.given[1]])
+        spec = self.project.synthetic
+        if spec is None or not len(codes):
+            return features, codes
+        made, made_codes = self.estimators.synthesize(spec, features, codes, seed=self.seed)
+        return _below(features, made), np.concatenate([codes, made_codes])
+
+    def fit(self, features: Matrix, codes: Ints) -> Classifier:
+        """A classifier fitted on all of them."""
+        rows, theirs = self.rows(features, codes)
+        return self.estimators.fit(self.project.model, rows, theirs, shape=pixel_shape(self.project), seed=self.seed)
+
+
+def fit(
+    estimators: Estimators,
+    project: Project,
+    features: Matrix,
+    codes: Ints,
+    *,
+    seed: int,
+    given: tuple[Matrix, Ints] | None = None,
+) -> Calibrated:
     """Fit the project's model on rows (n, d) with class codes (n,), and its temperature on out-of-fold predictions.
+
+    `given` are synthetic rows and codes to fit on besides; see `Fitting`.
 
     Raises:
         CannotTrain: fewer than two classes, or the estimator failed.
     """
-    shape = pixel_shape(project)
-    classifier = estimators.fit(project.model, features, codes, shape=shape, seed=seed)
+    fitting = Fitting(estimators=estimators, project=project, seed=seed, given=given)
+    classifier = fitting.fit(features, codes)
     temperature = 1.0
     if project.model.calibrate and len(codes) >= LEAST_TO_CALIBRATE:
-        temperature = _temperature(estimators, project, features, codes, seed=seed)
+        temperature = _temperature(fitting, features, codes)
     return Calibrated(classifier=classifier, temperature=temperature, width=len(schema.of(project).classes))
+
+
+def _below(upper: Matrix, lower: Matrix) -> Matrix:
+    """Rows of one kind and width, one below the other."""
+    if issparse(upper):
+        return csr_array(vstack([upper, lower], format="csr"))
+    return np.concatenate([upper, lower])
 
 
 def pixel_shape(project: Project) -> tuple[int, ...] | None:
@@ -76,9 +124,9 @@ def pixel_shape(project: Project) -> tuple[int, ...] | None:
     return (*features.size, 3 if features.colour else 1)
 
 
-def _temperature(estimators: Estimators, project: Project, features: Matrix, codes: Ints, *, seed: int) -> float:
-    """Temperature by out-of-fold predictions; 1 where the folds lack a class."""
-    rng = np.random.default_rng(seed)
+def _temperature(fitting: Fitting, features: Matrix, codes: Ints) -> float:
+    """Temperature by out-of-fold predictions of real rows; 1 where the folds lack a class."""
+    rng = np.random.default_rng(fitting.seed)
     rows = rng.permutation(len(codes))[:MOST_TO_CALIBRATE]
     fold = _stratified(codes[rows], rng)
     predicted: list[Floats] = []
@@ -86,18 +134,20 @@ def _temperature(estimators: Estimators, project: Project, features: Matrix, cod
     for held in range(FOLDS):
         inside, outside = rows[fold != held], rows[fold == held]
         try:
-            part = estimators.fit(project.model, features[inside], codes[inside], shape=pixel_shape(project), seed=seed)
+            part = fitting.fit(features[inside], codes[inside])
         except CannotTrain:
             return 1.0
         place = np.searchsorted(part.classes, codes[outside])
         known = (place < len(part.classes)) & (part.classes[np.minimum(place, len(part.classes) - 1)] == codes[outside])
-        predicted.append(_spread(part.probabilities(features[outside[known]]), part.classes, codes))
+        predicted.append(_spread(part.probabilities(features[outside[known]]), part.classes))
         truth.append(codes[outside[known]])
-    return calibration.fit_temperature(np.concatenate(predicted), np.concatenate(truth))
+    width = max(columns.shape[1] for columns in predicted)
+    even = [np.pad(columns, ((0, 0), (0, width - columns.shape[1]))) for columns in predicted]
+    return calibration.fit_temperature(np.concatenate(even), np.concatenate(truth))
 
 
-def _spread(narrow: Floats, classes: Ints, codes: Ints) -> Floats:
-    wide = np.zeros((len(narrow), int(codes.max()) + 1), dtype=np.float64)
+def _spread(narrow: Floats, classes: Ints) -> Floats:
+    wide = np.zeros((len(narrow), int(classes.max()) + 1), dtype=np.float64)
     wide[:, classes] = narrow
     return wide
 
@@ -127,16 +177,17 @@ def train(ports: Ports, name: str, job: JobId, beat: Beat) -> Model:
     project, row = ports.projects.get(name), ports.projects.row(name)
     threshold = row.audit_threshold or 0
     numbers, codes = training_labels(ports, project, threshold)
-    chosen = _training_set(project, numbers, codes)
+    made_up = synthetic_labels(ports, project)
+    chosen = _training_set(project, (numbers, codes), made_up)
     ports.models.keep_training_set(name, chosen, ports.clock.now())
     beat(0.1, f"training on {len(numbers)} labels")
     featurize(ports, project, row.items, lambda part, what: beat(0.1 + 0.2 * part, what))
     features = ports.features.take(project, numbers)
-    model = fit(ports.estimators, project, features, codes, seed=project.seed)
+    given = (ports.features.take(project, made_up[0]), made_up[1])
+    model = fit(ports.estimators, project, features, codes, seed=project.seed, given=given)
     beat(0.8, "measuring on the audit")
-    complaint = degeneracy.diagnose(
-        model.classifier.probabilities(features), model.classifier.classes, np.unique(codes)
-    )
+    shown, known = (features, codes) if len(codes) else given  # before the first label there may be made-up rows
+    complaint = degeneracy.diagnose(model.classifier.probabilities(shown), model.classifier.classes, np.unique(known))
     metrics = {} if complaint else measure(ports, project, model, threshold)
     candidate = Model(
         number=ModelNumber(0),
@@ -148,7 +199,7 @@ def train(ports: Ports, name: str, job: JobId, beat: Beat) -> Model:
         metrics=metrics,
         reason=complaint or "waits for the gate",
         created_at=ports.clock.now(),
-        provenance=_provenance(project, model, codes),
+        provenance=_provenance(project, model, codes, made_up[1]),
     )
     number = ports.models.add(name, candidate, job)
     return ports.models.get(name, number)
@@ -183,11 +234,16 @@ def _restore(ports: Ports, artifact: str, temperature: float, width: int) -> Cal
     return Calibrated(classifier=classifier, temperature=temperature, width=width)
 
 
-def _training_set(project: Project, numbers: Ints, codes: Ints) -> TrainingSet:
-    """The immutable list, with a digest over what it says and nothing else."""
+def _training_set(project: Project, real: tuple[Ints, Ints], made_up: tuple[Ints, Ints]) -> TrainingSet:
+    """The immutable list, synthetic items last, with a digest over what it says and how rows are made up."""
+    numbers, codes = (np.concatenate(parts) for parts in zip(real, made_up, strict=True))
     content = hashlib.sha256(np.ascontiguousarray(numbers, dtype="<i8").tobytes())
     content.update(np.ascontiguousarray(codes, dtype="<i8").tobytes())
     content.update("\0".join(classes := schema.of(project).classes).encode())
+    if len(made_up[0]):
+        content.update(f"\0synthetic items: {len(made_up[0])}".encode())
+    if project.synthetic is not None:
+        content.update(f"\0synthetic rows: {project.synthetic.model_dump_json()}".encode())
     return TrainingSet(
         number=0,
         digest=content.hexdigest(),
@@ -196,17 +252,24 @@ def _training_set(project: Project, numbers: Ints, codes: Ints) -> TrainingSet:
     )
 
 
-def _provenance(project: Project, model: Calibrated, codes: Ints) -> dict[str, Any]:
-    """How the model came about: enough to make it again."""
+def _provenance(project: Project, model: Calibrated, codes: Ints, made_up: Ints) -> dict[str, Any]:
+    """How the model came about: enough to make it again. `class_counts` are of labels; what is made up stands apart."""
     counts = np.bincount(codes, minlength=model.width)
+    given = np.bincount(made_up, minlength=model.width)
     return {
         "model": project.model.model_dump(mode="json"),
         "features": project.features.model_dump(mode="json"),
         "temperature": model.temperature,
         "seed": project.seed,
         "class_counts": dict(zip(schema.of(project).classes, counts.tolist(), strict=True)),
+        "synthetic": {
+            "items": {
+                name: count for name, count in zip(schema.of(project).classes, given.tolist(), strict=True) if count
+            },
+            "rows": None if project.synthetic is None else project.synthetic.model_dump(mode="json"),
+        },
         "versions": {
             "python": platform.python_version(),
-            **{name: version(name) for name in ("numpy", "scikit-learn")},
+            **{name: version(name) for name in PACKAGES if name != "imbalanced-learn" or project.synthetic is not None},
         },
     }

@@ -55,13 +55,17 @@ class Claims(NamedTuple):
         return cls(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
 
 
-def claims(probabilities: Floats, class_counts: Ints, *, targets: Floats | None = None) -> Claims:
+def claims(
+    probabilities: Floats, class_counts: Ints, *, targets: Floats | None = None, at: Floats | None = None
+) -> Claims:
     """What each row of a block would bring to the minority lane.
 
     Args:
         probabilities: (n, classes), calibrated.
         class_counts: (classes,) labels so far, audit left out.
         targets: (classes,) shares to aim at; equal shares when not given.
+        at: (classes,) from `cuts`: a row is then asked for the class, among those with too few labels, whose cut it is
+            nearest to, and is the closer the nearer it is.
 
     Raises:
         ValueError: shapes do not fit.
@@ -76,12 +80,72 @@ def claims(probabilities: Floats, class_counts: Ints, *, targets: Floats | None 
     level = np.where(shares > 0, np.asarray(class_counts) / np.maximum(shares, _LEAST), np.inf)
     rare = np.flatnonzero(level == level.min())
     likeliest = rare[probabilities[:, rare].argmax(axis=1)]
+    predicted, closeness = probabilities.argmax(axis=1), margin(probabilities)
+    if at is not None:
+        lacking = np.flatnonzero((shares > 0) & (level < np.asarray(class_counts).sum()))
+        lacking = lacking if len(lacking) else np.arange(len(shares))
+        gaps = np.abs(advantages(probabilities) - at)[:, lacking]
+        predicted, closeness = lacking[gaps.argmin(axis=1)], -gaps.min(axis=1)
     return Claims(
-        predicted=probabilities.argmax(axis=1),
-        closeness=margin(probabilities),
+        predicted=predicted,
+        closeness=closeness,
         rarest=likeliest,
         posterior=probabilities[np.arange(len(probabilities)), likeliest],
     )
+
+
+def advantages(probabilities: Floats) -> Floats:
+    """Of each class over its best rival: (n, classes) in [-1, 1], above 0 for the predicted class alone.
+
+    Example:
+        >>> advantages(np.array([[0.5, 0.25, 0.25]])).tolist()
+        [[0.25, -0.25, -0.25]]
+    """
+    if probabilities.shape[1] < 2:
+        return probabilities.copy()
+    line, best = np.arange(len(probabilities)), probabilities.argmax(axis=1)
+    first = probabilities[line, best]
+    rest = probabilities.copy()
+    rest[line, best] = -1
+    found: Floats = probabilities - first[:, None]
+    found[line, best] = first - rest.max(axis=1)
+    return found
+
+
+def cuts(probabilities: Floats, codes: Ints) -> Floats:
+    """For each class the advantage over its rivals that tells its labeled rows from all others with fewest mistakes.
+
+    With few labels of a class a model's own cut, 0, may lie far on the wrong side; asking around the best cut on the
+    labels finds the class's border (DIRECT, arXiv 2312.09196: one threshold per class, asked on both sides).
+
+    Args:
+        probabilities: (l, classes) of labeled rows.
+        codes: (l,) their classes.
+
+    Returns:
+        (classes,), the middle of the best cuts; 0 for a class that has no label, or all of them.
+
+    Example:
+        >>> p = np.array([[0.9, 0.1], [0.8, 0.2], [0.7, 0.3], [0.6, 0.4]])
+        >>> cuts(p, np.array([0, 0, 1, 1])).round(2).tolist()
+        [0.5, -0.5]
+    """
+    ahead = advantages(probabilities)
+    best = np.zeros(ahead.shape[1])
+    for code in range(ahead.shape[1]):
+        order = np.argsort(ahead[:, code], kind="stable")
+        own = codes[order] == code
+        if not own.any() or own.all():
+            continue
+        value = ahead[order, code]
+        # Mistakes of the cut below row i, for i from 0 to l: own rows below it and foreign ones from it on.
+        wrong = np.concatenate([[0], np.cumsum(own)]) + np.concatenate([np.cumsum(~own[::-1])[::-1], [0]])
+        able = np.concatenate([[True], value[1:] > value[:-1], [True]])
+        wrong = np.where(able, wrong, len(own) + 1)
+        ties = np.flatnonzero(wrong == wrong.min())
+        place = int(ties[len(ties) // 2])
+        best[code] = (value[max(place - 1, 0)] + value[min(place, len(value) - 1)]) / 2
+    return best
 
 
 def claim_scores(found: Claims, class_counts: Ints, *, targets: Floats | None = None, unseen: int = 50) -> Floats:
@@ -106,13 +170,33 @@ def claim_scores(found: Claims, class_counts: Ints, *, targets: Floats | None = 
         >>> np.argsort(-claim_scores(claims(rows, counts), counts)).tolist()
         [3, 2, 1, 0]
     """
+    wanted, closeness = settled(found, len(class_counts), unseen=unseen)
+    return balanced_order(wanted, closeness, class_counts=class_counts, targets=targets)
+
+
+def settled(found: Claims, classes: int, *, unseen: int = 50) -> tuple[Ints, Floats]:
+    """The class that each row of a pool is asked for, and how close it is; one predicted nowhere gets likely rows.
+
+    Args:
+        found: from `claims`, of the whole pool.
+        classes: how many there are.
+        unseen: rows at most that a class predicted nowhere gets by its posterior.
+
+    Returns:
+        Class codes (n,), and closeness (n,): higher asks first.
+
+    Example:
+        >>> rows = np.array([[0.9, 0.1], [0.6, 0.4]])
+        >>> settled(claims(rows, np.array([5, 0])), 2, unseen=1)[0].tolist()
+        [0, 1]
+    """
     wanted, closeness = found.predicted.copy(), found.closeness.astype(np.float64)
-    seen = np.bincount(wanted, minlength=len(class_counts)) > 0
+    seen = np.bincount(wanted, minlength=classes) > 0
     hidden = np.flatnonzero(~seen[found.rarest] & (found.posterior > 0))
     hidden = hidden[np.lexsort((-found.posterior[hidden], found.rarest[hidden]))]
     hidden = hidden[_place_in_run(found.rarest[hidden]) < unseen]
     wanted[hidden], closeness[hidden] = found.rarest[hidden], found.posterior[hidden]
-    return balanced_order(wanted, closeness, class_counts=class_counts, targets=targets)
+    return wanted, closeness
 
 
 def minority_scores(probabilities: Floats, class_counts: Ints, *, targets: Floats | None = None) -> Floats:

@@ -1,21 +1,31 @@
-"""Batches that do not say the same thing twice: rows chosen by where they lie, dense or sparse.
+"""Batches that do not say the same thing twice: far from each other, or covering what is not covered yet.
 
-Distances are Euclidean, squared, from norms and one product per centre, so no row is ever copied and nothing is n × n.
-Meant for a shortlist or a sample: k-center costs O(count · n · d).
+Nothing is n × n over the pool and no row is written out again. Rows are looked at lazily: what a row could be worth at
+most is known from before, and most rows are never looked at again (Minoux 1978), so that a batch costs little more
+than a few passes. The choices are those of the plain greedy rules.
 """
 
 import numpy as np
-from scipy.sparse import csr_array, issparse
 
 from labelloop.maths.arrays import Floats, Ints, Matrix
-from labelloop.maths.selection import top
+from labelloop.maths.geometry import (
+    CELLS,
+    Euclid,
+    Gradients,
+    Space,
+    distances,
+    pieces,
+    projector,
+    row_count,
+    squared_lengths,
+)
 
-_CELLS = 1 << 22
-"""Numbers of one block of distances: 16 MB of float32."""
-_WIDEST = 256
-"""Sparse rows with more columns are projected before their means are taken."""
-_PROJECTED = 128
-_ROUNDS = 20
+_ACTIVE = 4_096
+"""Rows at least that are kept up to date at every turn."""
+_PART = 64
+"""One row in so many is kept up to date at every turn, where that is more."""
+_PROPOSALS = 32
+"""Rows proposed together by k-means++."""
 
 
 def k_center(
@@ -35,7 +45,7 @@ def k_center(
         features: (n, d), dense or sparse by rows.
         count: how many; fewer come back when there are fewer.
         rng: chooses the first row where nothing else does, and breaks ties.
-        labeled: (l, d), rows that count as chosen before the first.
+        labeled: (l, d), rows that are labeled or in flight: they count as chosen before the first.
         weights: (n,), 0 or more.
 
     Returns:
@@ -49,236 +59,315 @@ def k_center(
         >>> k_center(line, 1, np.random.default_rng(0), labeled=np.array([[9.0]])).tolist()
         [0]
     """
-    n, count = _rows(features), min(max(count, 0), _rows(features))
-    norms = _norms(features)
-    gain = np.ones(n, dtype=norms.dtype) if weights is None else np.asarray(weights, dtype=norms.dtype)
+    n, count = row_count(features), min(max(count, 0), row_count(features))
+    space = Euclid(features)
+    gain = np.ones(n, dtype=space.norms.dtype) if weights is None else np.asarray(weights, dtype=space.norms.dtype)
     if gain.shape != (n,) or not (gain >= 0).all():
         raise ValueError(f"weights need one number of 0 or more for each of {n} rows")
-    nearest = np.full(n, np.inf, dtype=norms.dtype)
-    if labeled is not None and _rows(labeled):
-        nearest = _to_nearest(features, norms, labeled)
-    open_, chosen = np.ones(n, dtype=bool), np.empty(count, dtype=np.intp)
-    for turn in range(count):
-        # Before anything is chosen all are equally far, and the weight alone decides.
-        value = gain if np.isinf(nearest[0]) else gain * nearest
-        chosen[turn] = pick = _farthest(np.where(open_, value, -1), rng)
-        open_[pick] = False
-        np.minimum(nearest, _distances(features, norms, features[[pick]])[:, 0], out=nearest)
-    return chosen
-
-
-def k_means_start(features: Matrix, count: int, rng: np.random.Generator, *, labeled: Matrix | None = None) -> Ints:
-    """The rows nearest to the centres of k-means, one per cluster, those of large clusters first: a first batch.
-
-    k-means++ seeding (Arthur & Vassilvitskii 2007), then Lloyd's iterations. With labeled rows there are as many
-    clusters more, and clusters that hold a labeled row are passed over (as in TypiClust, arXiv 2202.02794). Time
-    O((count + labeled) · n · d) per iteration, at most 20 of them: for first batches, not for whole rankings.
-
-    Args:
-        features: (n, d), dense or sparse by rows; wide sparse rows are projected at random (distances are kept within
-            some 10 %, Johnson & Lindenstrauss).
-        count: how many; fewer come back when there are fewer rows.
-        rng: seeds, projection and ties.
-        labeled: (l, d), rows that are labeled already.
-
-    Returns:
-        (min(count, n),) positions, no repeats.
-
-    Raises:
-        ValueError: features are not finite.
-
-    Example:
-        >>> blobs = np.array([[0.0], [0.1], [0.2], [9.0], [9.1]])
-        >>> k_means_start(blobs, 2, np.random.default_rng(0)).tolist()[0]
-        1
-    """
-    n, count = _rows(features), min(max(count, 0), _rows(features))
     if count == 0:
         return np.zeros(0, dtype=np.intp)
-    known = labeled if labeled is not None and _rows(labeled) else None
-    project = _projector(features, rng)
-    points = project(features)
-    taken = project(known) if known is not None else points[:0]
-    norms = _norms(points)
-    centres, cluster = _k_means(points, norms, min(count + len(taken), n), rng)
-    covered = np.zeros(len(centres), dtype=bool)
-    if len(taken):
-        covered[_assigned(taken, _norms(taken), centres)] = True
-    closest, size = _closest_rows(points, centres, cluster), np.bincount(cluster, minlength=len(centres))
-    usable = np.flatnonzero((closest >= 0) & ~covered)
-    chosen = closest[usable[top(size[usable].astype(np.float64), count, rng)]]
-    if len(chosen) < count:  # fewer distinct rows than clusters, or too many of them covered
-        rest = np.setdiff1d(np.arange(n), chosen)
-        chosen = np.concatenate([chosen, rng.choice(rest, size=count - len(chosen), replace=False)])
-    return chosen
+    chosen: list[int] = []
+    if labeled is not None and row_count(labeled):
+        nearest = space.to(labeled)
+    else:  # before anything is chosen all are equally far, and the weight alone decides
+        chosen.append(_farthest(gain, rng))
+        nearest = np.full(n, np.inf, dtype=space.norms.dtype)
+        _refresh(space, nearest, chosen)
+    farthest = _Farthest(space, nearest, gain, chosen)
+    while len(chosen) < count:
+        farthest.choose(rng)
+    return np.array(chosen, dtype=np.intp)
 
 
-def cluster_margin(
+def badge(
+    probabilities: Floats,
     features: Matrix,
-    scores: Floats,
     count: int,
     rng: np.random.Generator,
     *,
-    clusters: int | None = None,
-    labeled: Matrix | None = None,
+    taken: tuple[Floats, Matrix] | None = None,
 ) -> Ints:
-    """One row of each cluster in turn, small clusters first, the best score first in each.
+    """BADGE: k-means++ over the gradients of the last layer at the predicted class (arXiv 1906.03671, algorithm 1).
 
-    After Cluster-Margin (arXiv 2107.14263). The paper clusters the pool once by average linkage and draws at random
-    inside a cluster; here the shortlist is clustered by k-means, which needs no n × n, and the score decides inside.
+    The first is the row of the longest gradient; each next one is drawn with probability proportional to its squared
+    distance from those chosen. The gradients are never written out: see `geometry.Gradients`.
 
     Args:
-        features: (n, d) of the shortlist, dense or sparse by rows.
-        scores: (n,), higher asks first.
-        count: how many; fewer come back when there are fewer rows.
-        rng: clusters and ties.
-        clusters: how many clusters; a tenth of the rows, the paper's mean size, when not given.
-        labeled: (l, d), rows that are labeled already: they count as choices made in their cluster.
+        probabilities: (n, classes), rows sum to 1.
+        features: (n, d), what the last layer sees; dense or sparse by rows.
+        count: how many; fewer come back when there are fewer.
+        rng: draws.
+        taken: probabilities (l, classes) and features (l, d) of rows that are labeled or in flight: they count as
+            chosen before the first.
 
     Returns:
-        (min(count, n),) positions, first to ask first, no repeats.
+        (min(count, n),) positions, in the order of choice, no repeats.
 
     Raises:
-        ValueError: features are not finite, or shapes do not fit.
+        ValueError: shapes do not fit, or a value is not finite.
 
     Example:
-        >>> twins = np.array([[0.0], [0.1], [0.2], [9.0], [9.1]])
-        >>> scores = np.array([0.9, 0.8, 0.7, 0.1, 0.2])
-        >>> cluster_margin(twins, scores, 3, np.random.default_rng(0), clusters=2).tolist()
-        [4, 0, 3]
+        >>> p = np.array([[0.5, 0.5], [0.5, 0.5], [0.9, 0.1]])
+        >>> x = np.array([[3.0, 0.0], [3.0, 0.1], [0.0, 1.0]])
+        >>> badge(p, x, 2, np.random.default_rng(0)).tolist()
+        [1, 2]
     """
-    n, count = _rows(features), min(max(count, 0), _rows(features))
-    if len(scores) != n:
-        raise ValueError(f"{len(scores)} scores for {n} rows")
+    space = Gradients(probabilities, features)
+    count = min(max(count, 0), len(space.norms))
     if count == 0:
         return np.zeros(0, dtype=np.intp)
-    project = _projector(features, rng)
+    if taken is not None and len(taken[0]):
+        return Seeding(space, space.to(*taken)).draw(count, rng)
+    return Seeding(space).draw(count, rng, first=_farthest(space.norms, rng))
+
+
+class Seeding:
+    """k-means++ over points: each next one drawn with probability proportional to its squared distance from the others.
+
+    Distances only shrink, so a row is proposed by an old distance and accepted with the new one over the old: the
+    same distribution as drawing by the new ones (rejection sampling), without a pass over all rows for each draw.
+    All rows are looked at again when more than half of the proposals fail.
+
+    Args:
+        space: the points.
+        nearest: (n,) squared distances from what is chosen already; nothing is when not given.
+    """
+
+    def __init__(self, space: Space, nearest: Floats | None = None) -> None:
+        self._space, self._nearest = space, nearest
+        self._chosen: list[int] = []
+        self._pending: list[int] = []
+
+    def draw(self, count: int, rng: np.random.Generator, *, first: int | None = None) -> Ints:
+        """Positions (count,) in the order they were drawn; rows of distance 0 only when nothing else is left."""
+        n = len(self._space.norms)
+        if self._nearest is None and count:
+            self._nearest = np.full(n, np.inf, dtype=self._space.norms.dtype)
+            self._take(int(rng.integers(n)) if first is None else first)
+            self._look_again()
+        while len(self._chosen) < count:
+            self._propose(count, rng)
+        return np.array(self._chosen, dtype=np.intp)
+
+    def _take(self, row: int) -> None:
+        self._chosen.append(row)
+        self._pending.append(row)
+
+    def _look_again(self) -> None:
+        assert self._nearest is not None  # noqa: S101 - set by draw
+        _refresh(self._space, self._nearest, self._pending)
+        self._nearest[self._pending] = 0
+        self._pending = []
+
+    def _propose(self, count: int, rng: np.random.Generator) -> None:
+        """Draw until all are there or the old distances have become bad proposals."""
+        assert self._nearest is not None  # noqa: S101 - set by draw
+        reach = np.cumsum(self._nearest, dtype=np.float64)
+        if not reach[-1] > 0:  # only copies of what is chosen are left
+            rest = np.setdiff1d(np.arange(len(reach)), self._chosen)
+            for row in rng.choice(rest, size=count - len(self._chosen), replace=False).tolist():
+                self._take(row)
+            return
+        tried = accepted = 0
+        while len(self._chosen) < count and (tried < 2 * _PROPOSALS or 2 * accepted >= tried):
+            rows = np.searchsorted(reach, rng.random(_PROPOSALS) * reach[-1], side="right")
+            rows = np.minimum(rows, len(reach) - 1)
+            luck = rng.random(_PROPOSALS) * self._nearest[rows]
+            now = self._nearest[rows]
+            if self._pending:
+                now = np.minimum(now, self._space.between(rows, np.array(self._pending)).min(axis=1))
+                now[np.isin(rows, self._pending)] = 0
+            for at in range(_PROPOSALS):
+                tried += 1
+                if not luck[at] < now[at]:
+                    continue
+                accepted += 1
+                self._take(int(rows[at]))
+                if len(self._chosen) == count:
+                    return
+                now = np.minimum(now, self._space.between(rows, rows[at : at + 1])[:, 0])
+                now[rows == rows[at]] = 0
+        self._look_again()
+
+
+def herding(
+    features: Matrix,
+    count: int,
+    rng: np.random.Generator,
+    *,
+    labeled: Matrix | None = None,
+    weights: Floats | None = None,
+    radius: float | None = None,
+    candidates: int = 2_000,
+) -> Ints:
+    """Greedy coverage: the row that brings most rows, by their weights, close to something that is chosen.
+
+    Without weights this is MaxHerding (arXiv 2407.12212), with uncertainties as weights Uncertainty Herding (arXiv
+    2412.20644); both maximise the weighted mean over rows of the largest kernel value exp(-|x - c|² / 2 radius²), which
+    is a facility location: submodular, so that greedy choice comes within 1 - 1/e of the best (Nemhauser et al. 1978),
+    and gains seen before bound those of now (Minoux 1978).
+
+    Args:
+        features: (n, d), dense or sparse by rows; wide sparse rows are projected at random. Time and memory for the
+            gains grow with candidates · n: for shortlists and samples.
+        count: how many; fewer come back when there are fewer.
+        rng: candidates, projection, and ties.
+        labeled: (l, d), rows that are labeled or in flight: what they cover is covered.
+        weights: (n,), 0 or more; 1 when not given.
+        radius: of the kernel. When not given, the median distance of a row from the nearest of `count + l` rows drawn
+            at random: the scale at which so many rows can cover the others.
+        candidates: rows among which is chosen, drawn at random where there are more; at least `count`.
+
+    Returns:
+        (min(count, n),) positions, in the order of choice, no repeats.
+
+    Raises:
+        ValueError: features are not finite, or weights negative.
+
+    Example:
+        >>> blobs = np.array([[0.0], [0.1], [0.2], [9.0], [9.1], [5.0]])
+        >>> herding(blobs, 2, np.random.default_rng(0), radius=0.5).tolist()[0]
+        1
+    """
+    n, count = row_count(features), min(max(count, 0), row_count(features))
+    heavy = np.ones(n) if weights is None else np.asarray(weights, dtype=np.float64)
+    if heavy.shape != (n,) or not (heavy >= 0).all():
+        raise ValueError(f"weights need one number of 0 or more for each of {n} rows")
+    if count == 0:
+        return np.zeros(0, dtype=np.intp)
+    squared_lengths(features)  # names the row where a value is not finite
+    project = projector(features, rng)
     points = project(features)
-    number = min(max(clusters or -(-n // 10), 1), n)
-    centres, cluster = _k_means(points, _norms(points), number, rng)
-    size, done = np.bincount(cluster, minlength=number), np.zeros(number, dtype=np.int64)
-    if labeled is not None and _rows(labeled):
-        taken = project(labeled)
-        done = np.bincount(_assigned(taken, _norms(taken), centres), minlength=number)
-    order = np.lexsort((rng.random(n), -scores, cluster))
-    starts = np.concatenate([[0], np.cumsum(size)[:-1]])
-    turn = np.empty(n, dtype=np.int64)
-    turn[order] = np.arange(n) - starts[cluster[order]]
-    turn += done[cluster]
-    return np.lexsort((rng.random(number)[cluster], size[cluster], turn))[:count]
+    known = points[:0] if labeled is None else project(labeled)
+    if radius is None:
+        radius = _radius(points, count + len(known), rng)
+    able = np.arange(n) if n <= max(candidates, count) else rng.permutation(n)[: max(candidates, count)]
+    return able[_Cover(points, able, heavy, radius, known).choose(count, rng)]
 
 
-# --- distances -------------------------------------------------------------------------------------------------
-
-
-def _rows(features: Matrix) -> int:
-    return int(features.shape[0])
-
-
-def _norms(features: Matrix) -> Floats:
-    """Squared lengths (n,)."""
-    if issparse(features):
-        norms = np.asarray(features.multiply(features).sum(axis=1)).ravel()
-    else:
-        norms = np.einsum("ij,ij->i", features, features)
-    bad = np.flatnonzero(~np.isfinite(norms))
-    if len(bad):
-        raise ValueError(f"row {bad[0]} of the features has a value that is not finite")
-    result: Floats = norms if np.issubdtype(norms.dtype, np.floating) else norms.astype(np.float64)
-    return result
-
-
-def _distances(features: Matrix, norms: Floats, centres: Matrix) -> Floats:
-    """Squared distances (n, k) of rows to a few centres, both dense or both sparse."""
-    product = features @ centres.T
-    dense = product.toarray() if issparse(product) else product
-    lengths = _norms(centres)
-    result: Floats = np.maximum(norms[:, None] + lengths[None, :] - 2 * dense, 0)
-    return result
-
-
-def _to_nearest(features: Matrix, norms: Floats, centres: Matrix) -> Floats:
-    nearest = np.full(len(norms), np.inf, dtype=norms.dtype)
-    step = max(_CELLS // max(len(norms), 1), 1)
-    for start in range(0, _rows(centres), step):
-        part = _distances(features, norms, centres[start : start + step])
-        np.minimum(nearest, part.min(axis=1), out=nearest)
-    return nearest
+# --- lazily farthest -------------------------------------------------------------------------------------------
 
 
 def _farthest(value: Floats, rng: np.random.Generator) -> int:
     return int(rng.choice(np.flatnonzero(value == value.max())))
 
 
-# --- k-means ---------------------------------------------------------------------------------------------------
+def _refresh(space: Space, nearest: Floats, centres: list[int]) -> None:
+    """Take centres into the distances of all rows, in blocks."""
+    few = np.array(centres, dtype=np.intp)
+    if not len(few):
+        return
+    for rows in pieces(len(nearest), max(CELLS // len(few), 1)):
+        np.minimum(nearest[rows], space.between(rows, few).min(axis=1), out=nearest[rows])
 
 
-def _projector(features: Matrix, rng: np.random.Generator) -> "_Projector":
-    if issparse(features) and features.shape[1] > _WIDEST:
-        kind = np.float32 if features.dtype == np.float32 else np.float64
-        axes = rng.standard_normal((features.shape[1], _PROJECTED), dtype=kind) / kind(np.sqrt(_PROJECTED))
-        return _Projector(axes)
-    return _Projector(None)
+class _Farthest:
+    """The farthest row from all that is chosen. Distances of the active rows are exact, those of the others too large.
+
+    While the farthest active row is farther than any other could be, the others need not be looked at.
+    """
+
+    def __init__(self, space: Space, nearest: Floats, gain: Floats, chosen: list[int]) -> None:
+        self._space, self._nearest, self._gain, self._chosen = space, nearest, gain, chosen
+        self._active = np.zeros(0, dtype=np.intp)
+        self._exact = nearest[:0]
+        self._seen = space.seen_from(self._active)
+        self._most_of_rest = np.inf
+        self._pending: list[int] = []
+        self._size = max(_ACTIVE, len(nearest) // _PART)
+
+    def choose(self, rng: np.random.Generator) -> None:
+        """Take the next row."""
+        worth = self._gain[self._active] * self._exact
+        worth[self._exact < 0] = -1
+        if len(worth) and worth.max() > max(self._most_of_rest, 0):
+            pick = int(self._active[_farthest(worth, rng)])
+        else:
+            pick = self._look_again(rng)
+        self._chosen.append(pick)
+        self._pending.append(pick)
+        if len(self._active):
+            apart = self._seen(np.array([pick]))[:, 0]
+            np.minimum(self._exact, apart, out=self._exact)
+            self._exact[self._active == pick] = -1
+
+    def _look_again(self, rng: np.random.Generator) -> int:
+        """Make all distances exact, choose among all, and keep the farthest rows active from here on."""
+        early = 0 < len(self._pending) < _PROPOSALS
+        _refresh(self._space, self._nearest, self._pending)
+        self._pending = []
+        worth = self._gain * self._nearest
+        worth[self._chosen] = -1
+        pick = _farthest(worth, rng)
+        self._size = min(self._size * 2 if early else self._size, max(len(worth) // 8, _ACTIVE))
+        if self._size < len(worth):
+            order = np.argpartition(worth, len(worth) - self._size)
+            self._active = np.sort(order[-self._size :])
+            self._most_of_rest = float(worth[order[: -self._size]].max())
+        else:
+            self._active, self._most_of_rest = np.arange(len(worth)), -np.inf
+        self._seen = self._space.seen_from(self._active)
+        self._exact = self._nearest[self._active]
+        self._exact[np.isin(self._active, self._chosen)] = -1
+        return pick
 
 
-class _Projector:
-    """Makes rows dense, and narrow where they are wide; the same way each time."""
-
-    def __init__(self, axes: Floats | None) -> None:
-        self._axes = axes
-
-    def __call__(self, features: Matrix) -> Floats:
-        rows = features if self._axes is None else features @ self._axes
-        dense = np.asarray(rows.toarray() if issparse(rows) else rows)
-        return dense if np.issubdtype(dense.dtype, np.floating) else dense.astype(np.float64)
+# --- coverage --------------------------------------------------------------------------------------------------
 
 
-def _k_means(points: Floats, norms: Floats, count: int, rng: np.random.Generator) -> tuple[Floats, Ints]:
-    """Centres (count, d) and the cluster of each row (n,). Some clusters may be empty."""
-    centres = points[_seeds(points, norms, count, rng)]
-    cluster, lines = _assigned(points, norms, centres), np.arange(len(points) + 1)
-    for _ in range(_ROUNDS):
-        member = csr_array((np.ones(len(points), points.dtype), cluster, lines), shape=(len(points), count))
-        sums, size = member.T @ points, np.bincount(cluster, minlength=count)
-        filled = size > 0
-        centres[filled] = sums[filled] / size[filled, None]
-        before, cluster = cluster, _assigned(points, norms, centres)
-        if (before == cluster).all():
-            break
-    return centres, cluster
+def _radius(points: Floats, count: int, rng: np.random.Generator) -> float:
+    """Median distance of some rows from the nearest of `count` others, both drawn at random; above 0."""
+    order = rng.permutation(len(points))
+    centres, rest = points[order[: min(count, 2_000)]], points[order[count:][:2_000]]
+    if not len(rest):
+        return 1.0
+    apart = distances(rest, squared_lengths(rest), centres).min(axis=1)
+    median = float(np.sqrt(np.median(apart)))
+    return median if median > 0 else float(np.sqrt(apart.max())) or 1.0
 
 
-def _seeds(points: Floats, norms: Floats, count: int, rng: np.random.Generator) -> Ints:
-    """k-means++: each next seed with probability proportional to its squared distance from the seeds so far."""
-    chosen = np.empty(count, dtype=np.intp)
-    chosen[0] = rng.integers(len(points))
-    nearest = _distances(points, norms, points[chosen[:1]])[:, 0]
-    for turn in range(1, count):
-        nearest[chosen[:turn]] = 0
-        reach = np.cumsum(nearest, dtype=np.float64)
-        if reach[-1] > 0:
-            at = int(np.searchsorted(reach, rng.random() * reach[-1], side="right"))
-            chosen[turn] = min(at, len(points) - 1)
-        else:  # only duplicates of seeds are left
-            chosen[turn] = rng.integers(len(points))
-        np.minimum(nearest, _distances(points, norms, points[chosen[turn : turn + 1]])[:, 0], out=nearest)
-    return chosen
+class _Cover:
+    """Chooses candidates one by one by what they add to the cover of all rows; gains are bounds until looked at."""
 
+    def __init__(self, points: Floats, able: Ints, weights: Floats, radius: float, known: Floats) -> None:
+        self._points, self._able, self._weights = points, able, weights
+        self._norms, self._scale = squared_lengths(points), -0.5 / radius**2
+        self._covered = np.zeros(len(points))
+        for few in pieces(len(known), max(CELLS // len(points), 1)):
+            np.maximum(self._covered, self._kernel(known[few]).max(axis=1), out=self._covered)
+        self._bound = np.concatenate(
+            [self._gains(np.arange(part.start, part.stop)) for part in pieces(len(able), self._step)]
+        )
 
-def _assigned(points: Floats, norms: Floats, centres: Floats) -> Ints:
-    """The nearest centre of each row, in blocks of rows."""
-    cluster = np.empty(len(points), dtype=np.intp)
-    step = max(_CELLS // max(len(centres), 1), 1)
-    for start in range(0, len(points), step):
-        part = slice(start, start + step)
-        cluster[part] = _distances(points[part], norms[part], centres).argmin(axis=1)
-    return cluster
+    @property
+    def _step(self) -> int:
+        return max(CELLS // len(self._points), 1)
 
+    def choose(self, count: int, rng: np.random.Generator) -> Ints:
+        """Places (count,) among the candidates, in the order of choice."""
+        bound, chosen = self._bound, np.empty(count, dtype=np.intp)
+        for turn in range(count):
+            fresh = np.zeros(len(bound), dtype=bool) if turn else np.ones(len(bound), dtype=bool)
+            while not fresh[best := _farthest(bound, rng)]:
+                stale = np.flatnonzero(~fresh)
+                few = min(16, self._step, len(stale))
+                part = stale[np.argpartition(bound[stale], len(stale) - few)[-few:]]
+                bound[part] = np.minimum(bound[part], self._gains(part))
+                fresh[part] = True
+            chosen[turn], bound[best] = best, -1
+            row = self._able[best : best + 1]
+            np.maximum(self._covered, self._kernel(self._points[row])[:, 0], out=self._covered)
+        return chosen
 
-def _closest_rows(points: Floats, centres: Floats, cluster: Ints) -> Ints:
-    """For each cluster the row of it that is nearest to its centre; -1 for an empty one."""
-    gaps = points - centres[cluster]
-    order = np.lexsort((np.einsum("ij,ij->i", gaps, gaps), cluster))
-    closest = np.full(len(centres), -1, dtype=np.intp)
-    closest[cluster[order][::-1]] = order[::-1]
-    return closest
+    def _kernel(self, centres: Floats) -> Floats:
+        apart = distances(self._points, self._norms, centres)
+        apart *= self._scale
+        return np.exp(apart, out=apart)
+
+    def _gains(self, places: Ints) -> Floats:
+        """What each of a few candidates (k,) would add."""
+        kernel = self._kernel(self._points[self._able[places]])
+        kernel -= self._covered[:, None]
+        np.maximum(kernel, 0, out=kernel)
+        gains: Floats = self._weights @ kernel
+        return gains

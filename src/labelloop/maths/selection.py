@@ -1,5 +1,7 @@
 """Which rows to take, given a score per row or nothing but their numbers; blind to features (see `diversity`)."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -30,13 +32,17 @@ def top(scores: Floats, count: int, rng: np.random.Generator) -> Ints:
         [1, 2]
     """
     count = min(max(count, 0), len(scores))
-    if np.isnan(scores).any():
+    maxima = _maxima(scores, 8 * count)  # of which one is NaN if a score is
+    if np.isnan(maxima).any():
         raise ValueError(f"score {int(np.isnan(scores).argmax())} is not a number")
     if count == 0:
         return np.zeros(0, dtype=np.intp)
-    cut = np.partition(scores, len(scores) - count)[len(scores) - count]
-    chosen = np.flatnonzero(scores > cut)
-    tied = np.flatnonzero(scores == cut)
+    # Whatever is below the count-th best of the parts' maxima cannot come in: two quick passes leave few to partition.
+    near = np.flatnonzero(scores >= _nth(maxima, count)) if len(maxima) >= count else np.arange(len(scores))
+    close = scores[near]
+    cut = _nth(close, count)
+    chosen = near[close > cut]
+    tied = near[close == cut]
     chosen = np.concatenate([chosen, rng.choice(tied, size=count - len(chosen), replace=False, shuffle=False)])
     return chosen[np.lexsort((rng.random(count), -scores[chosen]))]
 
@@ -61,6 +67,48 @@ def head(groups: Ints, count: int, least: int) -> Ints:
     within = np.empty(len(groups), dtype=np.int64)
     within[together] = np.arange(len(groups)) - begins
     return np.flatnonzero((np.arange(len(groups)) < count) | (within < least))
+
+
+def _maxima(scores: Floats, parts: int) -> Floats:
+    """The largest score of each of about so many parts, (at most parts + 1,); all scores where they are few."""
+    size = len(scores) // max(parts, 1)
+    if size < 2:
+        return scores
+    whole = len(scores) - len(scores) % size
+    rest = scores[whole:].max(initial=-np.inf)
+    return np.append(scores[:whole].reshape(-1, size).max(axis=1), rest)
+
+
+def _nth(scores: Floats, count: int) -> float:
+    """The count-th highest."""
+    found: float = np.partition(scores, len(scores) - count)[len(scores) - count]
+    return found
+
+
+def interleaved(orders: Sequence[Ints], weights: Sequence[float]) -> tuple[Ints, Ints]:
+    """Several orders as one, each served in proportion to its weight; what stands in two comes where it comes first.
+
+    Args:
+        orders: item numbers, first to ask first, without repeats in one order.
+        weights: one above 0 for each.
+
+    Returns:
+        The numbers, without repeats, and which of the orders each came from, (n,) each.
+
+    Example:
+        >>> numbers, origin = interleaved([np.array([1, 2, 3, 4]), np.array([3, 9])], [2.0, 1.0])
+        >>> numbers.tolist(), origin.tolist()
+        ([1, 3, 2, 9, 4], [0, 1, 0, 1, 0])
+    """
+    if not orders:
+        return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
+    numbers = np.concatenate(orders)
+    origin = np.repeat(np.arange(len(orders)), [len(order) for order in orders])
+    turn = np.concatenate([(np.arange(len(order)) + 0.5) / w for order, w in zip(orders, weights, strict=True)])
+    served = np.lexsort((origin, turn))
+    _, first = np.unique(numbers[served], return_index=True)
+    kept = served[np.sort(first)]
+    return numbers[kept], origin[kept]
 
 
 def uniform_hash(seed: int, numbers: Ints) -> NDArray[np.uint64]:

@@ -45,10 +45,15 @@ from labelloop.domain.types import (
     Verdict,
 )
 from labelloop.maths.arrays import Ints
+from labelloop.ports.learning import LAYOUTS as LAYOUTS
 from labelloop.ports.learning import Artifacts as Artifacts
 from labelloop.ports.learning import Classifier as Classifier
 from labelloop.ports.learning import Estimators as Estimators
 from labelloop.ports.learning import FeatureStore as FeatureStore
+from labelloop.ports.learning import Layout as Layout
+from labelloop.ports.learning import LayoutKind as LayoutKind
+from labelloop.ports.learning import Layouts as Layouts
+from labelloop.ports.learning import Maps as Maps
 from labelloop.ports.learning import ScoreFiles as ScoreFiles
 from labelloop.projects import Project
 
@@ -88,9 +93,9 @@ class Pool(Protocol):
         """Take items in, in order, numbered onward.
 
         A known key is a duplicate and changes nothing. A new key with the data of a known item is kept, RETIRED, with
-        `duplicate_of`, and counted as a duplicate. An item with a label goes straight to RESOLVED (source import).
-        The pool version grows when anything was added. `invalid` are items whose requirement is one more than a project
-        may have; other checks come before.
+        `duplicate_of`, and counted as a duplicate. An item with a label goes straight to RESOLVED (source import, or
+        synthetic where it is). The pool version grows when anything was added. `invalid` are items whose requirement is
+        one more than a project may have; other checks come before.
         """
 
     def items(self, name: str, numbers: Sequence[ItemNumber]) -> list[Item]:
@@ -100,10 +105,16 @@ class Pool(Protocol):
         """Items with start ≤ number < stop, by number: a shard, for the features."""
 
     def waiting(self, name: str) -> Ints:
-        """Numbers (ascending, int64) of POOLED items that have neither a counted vote nor a live lease."""
+        """Numbers (ascending, int32) of POOLED items that have neither a counted vote nor a live lease."""
 
     def labeled(self, name: str) -> tuple[Ints, list[str], Ints]:
-        """Numbers (ascending), labels and sources of RESOLVED items that have a label: source 1 is import, else 0."""
+        """Numbers (ascending), labels and sources of RESOLVED items that have a label: source 1 is import, else 0.
+
+        Synthetic items are left out: who wants them asks for them by name.
+        """
+
+    def synthetic(self, name: str) -> tuple[Ints, list[str]]:
+        """Numbers (ascending) and labels of the items that came in as synthetic."""
 
     def retire(self, name: str, reasons: Mapping[ItemNumber, str]) -> int:
         """Take POOLED items out for good; the reason is kept as `retired` in their metadata. Returns how many were."""
@@ -238,6 +249,11 @@ class Rounds(Protocol):
 
     def serving(self, name: str) -> Round | None: ...
 
+    def get(self, name: str, number: RoundNumber) -> Round | None: ...
+
+    def planned(self, name: str, number: RoundNumber) -> list[Query]:
+        """All its queries as they were planned, whatever became of the items; none when they are no longer kept."""
+
     def queries(self, name: str, number: RoundNumber) -> list[Query]:
         """Its queries of items that are still POOLED, by lane and rank."""
 
@@ -245,6 +261,9 @@ class Rounds(Protocol):
 
     def gaps(self, name: str) -> Mapping[Lane, RankGap]:
         """Per lane of the serving round that was served from: how far the served ranks are from the planned ones."""
+
+    def asked(self, name: str, numbers: Sequence[ItemNumber]) -> Mapping[ItemNumber, Lane]:
+        """The lane by which each of these items was first handed out; items that nobody got are left out."""
 
 
 class Models(Protocol):
@@ -445,4 +464,6 @@ class Ports:
     scores: ScoreFiles
     estimators: Estimators
     artifacts: Artifacts
+    layouts: Layouts
+    maps: Maps
     lock: Lock

@@ -1,11 +1,12 @@
 """What the loop asks of features, models and their files; a part of the page of ports."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
 
-from labelloop.domain.types import Item
+from labelloop.domain.types import Item, Json
 from labelloop.maths.arrays import Floats, Ints, Matrix
-from labelloop.projects import ModelSpec, Project
+from labelloop.projects import ModelSpec, Project, Synthetic
 
 
 class FeatureStore(Protocol):
@@ -72,6 +73,16 @@ class Estimators(Protocol):
             CannotTrain: fewer than two classes, or the estimator failed; says why.
         """
 
+    def check_synthetic(self, spec: Synthetic) -> None:
+        """Look at a `synthetic` section without data.
+
+        Raises:
+            InvalidProject: an extra that is not installed.
+        """
+
+    def synthesize(self, spec: Synthetic, features: Matrix, codes: Ints, *, seed: int) -> tuple[Matrix, Ints]:
+        """Made-up rows (m, d) of classes with few rows, and their codes (m,)."""
+
     def dump(self, classifier: Classifier) -> bytes:
         """Without pickle."""
 
@@ -90,3 +101,32 @@ class Artifacts(Protocol):
         """Raises:
         BadArtifact: missing, or its bytes do not match.
         """
+
+
+LayoutKind = Literal["pca", "tsne"]
+LAYOUTS: tuple[LayoutKind, ...] = ("pca", "tsne")
+"""Ways from features to a plane: principal axes keep distances, t-SNE keeps neighbours."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
+    """Points on a plane: base (n, 2), more (m, 2), and the part of the variance along each axis, where it is known."""
+
+    base: Floats
+    more: Floats
+    explained: tuple[float, float] | None
+
+
+class Layouts(Protocol):
+    """Features on a plane."""
+
+    def place(self, project: Project, kind: LayoutKind, base: Matrix, more: Matrix) -> Layout:
+        """Lay out the base rows (n, d), and put the others (m, d) among them. The same rows give the same plane."""
+
+
+class Maps(Protocol):
+    """The last map of each project's pool."""
+
+    def keep(self, name: str, drawn: Mapping[str, Json]) -> None: ...
+
+    def read(self, name: str) -> Mapping[str, Json] | None: ...

@@ -11,6 +11,7 @@ from labelloop.projects.examples import example
 from labelloop.projects.features import ColumnFeatures, EmbeddingFeatures, Features, PixelFeatures, TextFeatures
 from labelloop.projects.items import ArraySource, BundledSource, Items, Source, TableSource
 from labelloop.projects.labels import ClassLabels, Labels, LabelStudioLabels
+from labelloop.projects.minority import Minority
 from labelloop.projects.models import (
     ModalCommittee,
     ModalLearner,
@@ -24,21 +25,26 @@ from labelloop.projects.project import Project
 from labelloop.projects.reading import json_schema, load, parse
 from labelloop.projects.section import Section, Share
 from labelloop.projects.strategy import (
+    AutoStrategy,
     BaseStrategy,
     ColdStart,
+    CostStrategy,
     ModalStrategy,
     PluginStrategy,
     ScoreStrategy,
     StrategySpec,
 )
+from labelloop.projects.synthetic import Synthetic
 
 __all__ = [
     "ArraySource",
+    "AutoStrategy",
     "BaseStrategy",
     "BundledSource",
     "ClassLabels",
     "ColdStart",
     "ColumnFeatures",
+    "CostStrategy",
     "EmbeddingFeatures",
     "Features",
     "Items",
@@ -46,6 +52,7 @@ __all__ = [
     "Labels",
     "Lanes",
     "LeaseRules",
+    "Minority",
     "ModalCommittee",
     "ModalLearner",
     "ModalStrategy",
@@ -62,6 +69,7 @@ __all__ = [
     "Source",
     "Stop",
     "StrategySpec",
+    "Synthetic",
     "TableSource",
     "TextFeatures",
     "TorchCnn",

@@ -14,6 +14,9 @@ class Retrain(Section):
     """Labels before the first training."""
     labels: int | None = Field(default=50, ge=1)
     """Labels since the last training was asked for."""
+    growth: float | None = Field(default=None, gt=0, le=10)
+    """The same as a part of the labels there were then; the larger of the two counts. With `labels = 5, growth = 0.1`
+    trainings come every five labels at first, and every hundred at a thousand."""
     every: float | None = Field(default=None, ge=1)
     """Seconds since the last training was asked for, if labels came in between."""
     schedule: str | None = None
@@ -28,6 +31,15 @@ class Retrain(Section):
             msg = "a schedule has five fields: minute hour day month weekday, such as `0 2 * * *`"
             raise ValueError(msg)
         return schedule
+
+    def step(self, labels: int) -> int | None:
+        """Labels from one training to the next, where the first of them had so many; None: labels alone call for none.
+
+        They are chosen together, so this is also the size of a batch.
+        """
+        if self.growth is None:
+            return self.labels
+        return max(self.labels or 1, int(self.growth * labels))
 
 
 class Promote(Section):

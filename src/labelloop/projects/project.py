@@ -9,9 +9,11 @@ from labelloop.projects.dispatch import Lanes, LeaseRules, Votes
 from labelloop.projects.features import Features
 from labelloop.projects.items import Items, Source
 from labelloop.projects.labels import Labels
+from labelloop.projects.minority import Minority
 from labelloop.projects.models import ModelSpec, SklearnModel
 from labelloop.projects.section import Section
 from labelloop.projects.strategy import ScoreStrategy, StrategySpec
+from labelloop.projects.synthetic import Synthetic
 
 
 class Project(Section):
@@ -31,9 +33,13 @@ class Project(Section):
     """How items become numbers."""
     model: ModelSpec = SklearnModel()
     """What is trained. Default: logistic regression."""
+    synthetic: Synthetic | None = None
+    """Made-up rows of rare classes, in training only."""
     strategy: StrategySpec = ScoreStrategy()
     """What is asked first. Default: margin."""
     lanes: Lanes = Lanes()
+    minority: Minority = Minority()
+    """Classes that the labels are short of, and how they are looked for."""
     votes: Votes = Votes()
     lease: LeaseRules = LeaseRules()
     retrain: Retrain = Retrain()

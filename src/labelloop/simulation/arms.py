@@ -17,11 +17,11 @@ def own_name(project: Project) -> str:
     return spec.function if isinstance(spec, ModalStrategy) else spec.kind
 
 
-def arm(project: Project, strategy: str, *, first: int, batch: int) -> Project:
+def arm(project: Project, strategy: str, *, first: int, batch: int, growth: float | None = None) -> Project:
     """The project with this strategy, asked without an audit, because the score is measured on the test set.
 
     The project's own strategy keeps its section of the file. Another one gets its defaults and the project's cold
-    start. `random` starts at random and leaves the minority lane out: it is the yardstick. `first` and `batch`
+    start. `random` starts at random and leaves the minority lane out: it is the yardstick. `first`, `batch`, `growth`
     stand for the project's own retrain rules, because a batch is chosen for as many labels as come before a training.
 
     Raises:
@@ -35,7 +35,7 @@ def arm(project: Project, strategy: str, *, first: int, batch: int) -> Project:
         spec = project.strategy
     else:
         spec = _exchanged(project, strategy, project.strategy.cold_start)
-    retrain = project.retrain.model_copy(update={"first": first, "labels": batch})
+    retrain = project.retrain.model_copy(update={"first": first, "labels": batch, "growth": growth})
     return project.model_copy(update={"strategy": spec, "lanes": lanes, "retrain": retrain})
 
 

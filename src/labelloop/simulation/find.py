@@ -11,21 +11,26 @@ def find(name: str, settings: Settings) -> Project:
     Raises:
         InvalidProject: nothing is called so, or a file that is no project; lists the examples.
     """
-    stored = None if name.endswith(".toml") or "/" in name else _stored(name, settings)
-    return stored or example(name)
+    found = None if name.endswith(".toml") or "/" in name else _stored(name, settings)
+    return found or example(name)
+
+
+def stored(settings: Settings) -> bool:
+    """Whether there is a store to look into."""
+    return settings.database_url is not None or (settings.home / "labelloop.db").exists()
 
 
 def _stored(name: str, settings: Settings) -> Project | None:
     """The project of the store; a store that was never made is not made by asking."""
-    if settings.database_url is None and not (settings.home / "labelloop.db").exists():
+    if not stored(settings):
         return None
     from labelloop import wiring
 
     ports = wiring.build(settings)
     try:
-        stored: Project = ports.projects.get(name)
+        found: Project = ports.projects.get(name)
     except UnknownProject:
         return None
     finally:
         wiring.close(ports)
-    return stored
+    return found

@@ -22,8 +22,9 @@ FRACTIONS = (0.9, 0.95, 0.98)
 class Curve:
     """One replay: after each batch, how many labels there were and what the model scored on the test set.
 
-    `asked` are pool numbers in the order they were asked. `also` holds, for each set of items the caller named, the
-    scores on it after each batch; NaN where a set has no score.
+    `asked` are pool numbers in the order they were asked. `seconds` is the time that the answers took by then, empty
+    where nobody has a clock. `also` holds, for each set of items the caller named, the scores on it after each batch;
+    NaN where a set has no score.
     """
 
     strategy: str
@@ -31,6 +32,7 @@ class Curve:
     labels: tuple[int, ...]
     scores: tuple[float, ...]
     asked: tuple[int, ...]
+    seconds: tuple[float, ...] = ()
     also: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
 
 
@@ -44,13 +46,31 @@ class Reached:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Simulation:
-    """Curves of several strategies over the same seeds, with the score of a model fitted on the whole pool."""
+    """Curves of several strategies over the same seeds, with the score of a model fitted on the whole pool.
+
+    Where models are compared, a curve is called MODEL/STRATEGY, `models` has the full-data score of each, and
+    `full_data_score` is the best of them. `hourly` is what an hour of annotation costs. `caveat` says how the labeled
+    set came about, where that limits what the numbers mean.
+    """
 
     project: str
     score: str
     budget: int
     full_data_score: float
     curves: Mapping[str, Sequence[Curve]]
+    models: Mapping[str, float] = field(default_factory=dict)
+    hourly: float | None = None
+    caveat: str | None = None
+
+    @property
+    def seeds(self) -> int:
+        """Repeats of each strategy."""
+        return len(next(iter(self.curves.values())))
+
+    @property
+    def timed(self) -> bool:
+        """Whether it is known how long the answers took."""
+        return all(curve.seconds for found in self.curves.values() for curve in found)
 
     def points(self, strategy: str) -> list[tuple[int, Estimate]]:
         """Labels and mean score with its interval over seeds, at every count that all seeds have."""
@@ -69,25 +89,46 @@ class Simulation:
         paid = [price for price in prices if price is not None]
         return Reached(labels=over_seeds(paid, least=0.0) if paid else None, reached=len(paid) / len(prices))
 
+    def seconds(self, strategy: str) -> list[tuple[float, Estimate]]:
+        """As `points`, over the mean time that so many labels took."""
+        at = [dict(zip(curve.labels, curve.seconds, strict=True)) for curve in self.curves[strategy]]
+        return [(float(np.mean([took[labels] for took in at])), score) for labels, score in self.points(strategy)]
+
+    def seconds_to(self, strategy: str, fraction: float) -> Reached:
+        """As `labels_to`, in seconds of annotation."""
+        target = fraction * self.full_data_score
+        prices = [curves.labels_to(np.asarray(c.seconds), np.asarray(c.scores), target) for c in self.curves[strategy]]
+        paid = [price for price in prices if price is not None]
+        return Reached(labels=over_seeds(paid, least=0.0) if paid else None, reached=len(paid) / len(prices))
+
     def to_json(self) -> dict[str, Any]:
         """Plain values. `reached` is the share of seeds that got there; the mean is over those, null when none did."""
-        return {
+        told = {
             "project": self.project,
+            "score": self.score,
+            "budget": self.budget,
+            "seeds": self.seeds,
             "full_data_score": self.full_data_score,
             "strategies": {name: self._strategy(name) for name in self.curves},
         }
+        more = {"models": dict(self.models), "hourly": self.hourly, "caveat": self.caveat}
+        return told | {name: value for name, value in more.items() if value}
 
     def _strategy(self, name: str) -> dict[str, Any]:
-        return {
+        told: dict[str, Any] = {
             "curve": [[labels, score.mean, score.low, score.high] for labels, score in self.points(name)],
             "area": asdict(self.area(name)),
-            "labels_to": {str(fraction): self._price(name, fraction) for fraction in FRACTIONS},
+            "labels_to": {str(fraction): _price(self.labels_to(name, fraction)) for fraction in FRACTIONS},
         }
+        if self.timed:
+            told["seconds"] = [seconds for seconds, _ in self.seconds(name)]
+            told["seconds_to"] = {str(fraction): _price(self.seconds_to(name, fraction)) for fraction in FRACTIONS}
+        return told
 
-    def _price(self, name: str, fraction: float) -> dict[str, float | None]:
-        price = self.labels_to(name, fraction)
-        bounds = asdict(price.labels) if price.labels else {"mean": None, "low": None, "high": None}
-        return {**bounds, "reached": price.reached}
+
+def _price(price: Reached) -> dict[str, float | None]:
+    bounds = asdict(price.labels) if price.labels else {"mean": None, "low": None, "high": None}
+    return {**bounds, "reached": price.reached}
 
 
 def first_at(curve: Curve, score: float) -> int | None:

@@ -32,7 +32,8 @@ class Evidence:
     committee: (members, n, classes), the probabilities of each member.
     features: (n, d), dense or sparse.
     class_counts: (classes,), labels so far by class, audit left out.
-    labeled: (l, d), features of rows labeled so far, for strategies that keep away from them; may be left out.
+    labeled: (l, d), features of rows labeled or in flight, for strategies that keep away from them; may be left out.
+    labeled_probabilities: (l, classes), what the model says of those rows.
     """
 
     rows: int
@@ -41,6 +42,7 @@ class Evidence:
     features: Matrix | None = None
     class_counts: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     labeled: Matrix | None = None
+    labeled_probabilities: Floats | None = None
 
 
 @runtime_checkable
@@ -67,7 +69,7 @@ class Picker(Protocol):
     """A strategy that orders a whole shortlist itself, in place of the project's diversity."""
 
     def pick(self, evidence: Evidence, count: int, rng: np.random.Generator) -> Ints:
-        """Positions (≤ count,) in the shortlist, first to ask first, no repeats."""
+        """Positions (min(count, rows),) in the shortlist, first to ask first, no repeats."""
         ...
 
 

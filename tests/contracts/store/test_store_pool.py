@@ -6,7 +6,7 @@ import pytest
 from store_desk import MINUTE, NAME, START, new_item, project_file
 
 from labelloop.domain.errors import InvalidItems, ProjectExists, UnknownProject
-from labelloop.domain.states import ItemState, ProjectState
+from labelloop.domain.states import ItemState, Lane, ProjectState
 from labelloop.domain.types import ItemNumber, NewItem
 
 
@@ -120,7 +120,7 @@ def test_an_empty_pool_gives_empty_arrays(desk):
     desk.fill(0)
     numbers, labels, sources = desk.store.pool.labeled(NAME)
     assert (len(numbers), labels, len(sources), numbers.dtype) == (0, [], 0, "int64")
-    assert desk.store.pool.waiting(NAME).dtype == "int64"
+    assert desk.store.pool.waiting(NAME).dtype == "int32"
     assert desk.store.pool.counts(NAME).conserved
 
 
@@ -195,3 +195,16 @@ def test_retired_items_are_counted_and_say_why(desk):
     assert kept is not None
     assert kept.metadata == {"retired": "no picture"}
     assert desk.store.pool.waiting(NAME).tolist() == []
+
+
+def test_the_lane_of_the_first_lease_is_remembered(desk):
+    """Whoever asks by which lane an item was handed out first hears of that one, also of a released lease."""
+    desk.fill(1_200)
+    desk.plan(0, lane=Lane.MINORITY)
+    first = desk.grant("ann", 0, lane=Lane.MINORITY)
+    desk.store.ledger.close(NAME, "ann", [lease.id for lease in first], now=desk.now, skip=False)
+    desk.plan(0, 1, lane=Lane.AUDIT)
+    desk.grant("bob", 0, 1, lane=Lane.AUDIT)
+    everybody = [ItemNumber(number) for number in range(1_200)]
+    assert desk.store.rounds.asked(NAME, everybody) == {0: Lane.MINORITY, 1: Lane.AUDIT}
+    assert desk.store.rounds.asked(NAME, []) == {}

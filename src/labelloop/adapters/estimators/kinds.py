@@ -12,7 +12,7 @@ from labelloop.adapters.estimators.container import Packed, pack, unpack
 from labelloop.domain.errors import BadArtifact, CannotTrain, InvalidProject
 from labelloop.maths.arrays import Ints, Matrix
 from labelloop.ports import Classifier
-from labelloop.projects import ModelSpec
+from labelloop.projects import ModelSpec, Synthetic
 
 _HOME = "labelloop.adapters.estimators"
 _KINDS = {
@@ -50,6 +50,24 @@ class EstimatorKinds:
             _kind(spec.kind).check(spec)
         except _ExtraMissing as error:
             raise InvalidProject(f"model.kind: {error}") from None
+
+    def check_synthetic(self, spec: Synthetic) -> None:
+        """Look whether rows can be made up, when a project is created.
+
+        Raises:
+            InvalidProject: the extra is not installed.
+        """
+        try:
+            _maker(spec)
+        except _ExtraMissing as error:
+            raise InvalidProject(f"synthetic: {error}") from None
+
+    def synthesize(self, spec: Synthetic, features: Matrix, codes: Ints, *, seed: int) -> tuple[Matrix, Ints]:
+        try:
+            made: tuple[Matrix, Ints] = _maker(spec).rows(spec, features, np.asarray(codes, dtype=np.int64), seed=seed)
+        except _ExtraMissing as error:
+            raise CannotTrain(str(error)) from None
+        return made
 
     def fit(
         self, spec: ModelSpec, features: Matrix, codes: Ints, *, shape: tuple[int, ...] | None, seed: int
@@ -92,6 +110,16 @@ class EstimatorKinds:
 
 class _ExtraMissing(Exception):
     """An optional library is not installed."""
+
+
+def _maker(spec: Synthetic) -> Any:
+    try:
+        return importlib.import_module(f"{_HOME}.synthetic")
+    except ImportError as error:
+        raise _ExtraMissing(
+            f"{spec.kind} needs the extra `labelloop[imbalance]` ({error}). Install it with "
+            '`pip install "labelloop[imbalance]"`, or leave `synthetic` out.'
+        ) from None
 
 
 def _kind(name: str) -> _Kind:

@@ -143,7 +143,9 @@ class FeatureFiles:
     def _compute(self, project: Project, folder: Path, items: Sequence[Item]) -> Matrix:
         """The rows of items, by a transform that is fitted on them if none is there yet. The caller holds the lock."""
         fitted = self._transform(project, folder)
-        transform = fitted or transforms.fit(project.features, _in_use(items), roots=self._roots, seed=project.seed)
+        transform = fitted or transforms.fit(
+            project.features, _real(_in_use(items)), roots=self._roots, seed=project.seed
+        )
         rows = _apply(transform, items)
         if fitted is None:
             # Kept only now: a fit whose own items it cannot turn into rows must not bind the items to come.
@@ -175,6 +177,11 @@ def _matrix(found: ArraySet) -> Matrix:
 def _in_use(items: Sequence[Item]) -> Sequence[Item]:
     """Items that are not retired; all of them when there are no others."""
     return [item for item in items if item.state is not ItemState.RETIRED] or items
+
+
+def _real(items: Sequence[Item]) -> Sequence[Item]:
+    """Items that nobody made up, for what is fitted decides what the pool looks like; all when there are no others."""
+    return [item for item in items if item.metadata.get("synthetic") is not True] or items
 
 
 def _apply(transform: Transform, items: Sequence[Item]) -> Matrix:

@@ -14,7 +14,11 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from labelloop.domain.errors import Invalid
 
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 """Okabe and Ito (2008), less yellow, which is too pale for lines, and black."""
@@ -46,7 +50,11 @@ _RULES: Any = {
     "legend.frameon": False,
     "legend.fontsize": 9,
     "savefig.facecolor": "white",
+    "pdf.fonttype": 42,
+    "svg.hashsalt": "labelloop",
 }
+FORMATS = ("png", "svg", "pdf")
+"""Endings of a picture's file: pixels for a page, lines for a paper."""
 
 
 @contextmanager
@@ -59,13 +67,31 @@ def figure(width: float, height: float) -> Iterator[Figure]:
         yield made
 
 
+def form(path: Path) -> str:
+    """Which picture a file is to be, by its ending.
+
+    Raises:
+        Invalid: it has none of the known ones.
+    """
+    ending = path.suffix.removeprefix(".").lower()
+    if ending not in FORMATS:
+        raise Invalid(f"{path}: a picture ends in {', '.join(f'.{one}' for one in FORMATS)}.")
+    return ending
+
+
 def save(figure: Figure, path: Path) -> None:
-    """Write a PNG beside its place and move it there, so that nobody ever sees half a picture."""
+    """Write a picture beside its place and move it there, so that nobody ever sees half of it; the same each time.
+
+    Raises:
+        Invalid: the path has no ending that is a picture's.
+    """
+    ending = form(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with NamedTemporaryFile(dir=path.parent, prefix=".", suffix=".png", delete=False) as file:
+    with NamedTemporaryFile(dir=path.parent, prefix=".", suffix=f".{ending}", delete=False) as file:
         part = Path(file.name)
+    dates = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
     try:
-        figure.savefig(part, dpi=160, format="png")
+        figure.savefig(part, dpi=160, format=ending, metadata=dates.get(ending))
         part.chmod(0o644)
         os.replace(part, path)  # noqa: PTH105 - atomic, and the same call as elsewhere
     finally:
@@ -83,10 +109,23 @@ def colours(names: Sequence[str]) -> Mapping[str, tuple[str, Any]]:
     return drawn
 
 
+def dark(colour: str) -> str:
+    """A colour as words are written in: pale ones would not be readable on white."""
+    red, green, blue = to_rgb(colour)
+    light = 0.299 * red + 0.587 * green + 0.114 * blue
+    part = min(1.0, 0.47 / light) if light > 0 else 1.0
+    return to_hex((red * part, green * part, blue * part))
+
+
 def say(axes: Axes, words: str, at: tuple[float, float]) -> None:
     """Words to the right of a bar's end, readable across the grid."""
     plate = {"facecolor": "white", "edgecolor": "none", "pad": 1.0}
     axes.annotate(words, at, (5, 0), textcoords="offset points", va="center", fontsize=8.5, bbox=plate)
+
+
+def few_ticks(most: int) -> MaxNLocator:
+    """Round numbers on an axis, so many at most."""
+    return MaxNLocator(nbins=most, steps=[1, 2, 2.5, 5, 10])
 
 
 def quiet_grid(axes: Axes, axis: str = "y") -> None:

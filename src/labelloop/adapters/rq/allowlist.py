@@ -13,8 +13,9 @@ from labelloop.domain.errors import NotAllowed
 
 PLAN = "labelloop.jobs.plan"
 TRAIN = "labelloop.jobs.train"
+MAP = "labelloop.jobs.draw"
 TIDY = "labelloop.jobs.tidy"
-ALLOWED = frozenset({PLAN, TRAIN, TIDY})
+ALLOWED = frozenset({PLAN, TRAIN, MAP, TIDY})
 
 
 class AllowListedJob(Job):

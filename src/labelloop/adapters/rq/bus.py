@@ -11,14 +11,15 @@ from rq.exceptions import DuplicateJobError, NoSuchJobError
 from rq.job import JobStatus
 from rq.serializers import JSONSerializer
 
-from labelloop.adapters.rq.allowlist import PLAN, TIDY, TRAIN, AllowListedJob
+from labelloop.adapters.rq.allowlist import MAP, PLAN, TIDY, TRAIN, AllowListedJob
 from labelloop.domain.errors import Unavailable
 from labelloop.domain.states import JobKind
 from labelloop.domain.types import Job
 
 SAMPLER, TRAINER, STEWARD = "sampler", "trainer", "steward"
-QUEUE_OF = {JobKind.PLAN: SAMPLER, JobKind.TRAIN: TRAINER}
-FUNCTION_OF = {JobKind.PLAN: PLAN, JobKind.TRAIN: TRAIN}
+# A map waits for a training rather than a round for a map.
+QUEUE_OF = {JobKind.PLAN: SAMPLER, JobKind.TRAIN: TRAINER, JobKind.MAP: TRAINER}
+FUNCTION_OF = {JobKind.PLAN: PLAN, JobKind.TRAIN: TRAIN, JobKind.MAP: MAP}
 
 JOB_SECONDS = 24 * 3600
 """When rq ends a job by force. The heartbeat in SQL finds a dead one in seconds; this ends one that hangs."""

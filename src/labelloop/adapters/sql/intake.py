@@ -96,7 +96,7 @@ class Intake:
                 "state": ItemState.RETIRED if copy else ItemState.RESOLVED if labeled else ItemState.POOLED,
                 "label": item.label,
                 "value": item.label,
-                "source": None if item.label is None else LabelSource.IMPORT,
+                "source": None if item.label is None else _source(item),
                 "needed": item.needed or self.needed,
                 "priority": 0,
                 "requires": requires,
@@ -111,6 +111,10 @@ def _too_many(item: NewItem) -> str:
         f"item {item.key!r}: `requires` is the {MOST_REQUIREMENTS + 1}th different requirement, and a project may have "
         f"{MOST_REQUIREMENTS}. Ask for fewer combinations of skills, or put these items into a project of their own"
     )
+
+
+def _source(item: NewItem) -> LabelSource:
+    return LabelSource.SYNTHETIC if item.synthetic else LabelSource.IMPORT
 
 
 def _encode(item: NewItem) -> tuple[str, str]:
@@ -130,5 +134,6 @@ def _encode(item: NewItem) -> tuple[str, str]:
 
 
 def _digest(item: NewItem) -> bytes:
-    """The same for the same data, whatever the order of its fields."""
-    return hashlib.blake2b(orjson.dumps(item.data, option=orjson.OPT_SORT_KEYS), digest_size=16).digest()
+    """The same for the same data, whatever the order of its fields. What is made up is no copy of what is real."""
+    person = b"synthetic" if item.synthetic else b""
+    return hashlib.blake2b(orjson.dumps(item.data, option=orjson.OPT_SORT_KEYS), digest_size=16, person=person).digest()

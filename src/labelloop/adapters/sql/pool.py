@@ -11,6 +11,7 @@ from sqlalchemy import (
     Connection,
     Row,
     Select,
+    TextClause,
     and_,
     exists,
     func,
@@ -41,6 +42,8 @@ _SHOWN = (
     _items.c.gold,
     _items.c.duplicate_of,
 )
+_PAGE = 100_000
+"""Numbers that are taken from the driver at a time."""
 
 
 class SqlPool:
@@ -98,15 +101,23 @@ class SqlPool:
         untouched = select(_items.c.number).where(_items.c.project == project, text(tables.WAITING))
         live = select(_leases.c.item).where(_leases.c.project == project, text(tables.LIVE))
         with self._database.read() as connection:
-            numbers = _column(connection, untouched.order_by(_items.c.number))
             held = _column(connection, live)
-        return numbers[~np.isin(numbers, held)] if held.size else numbers
+            numbers = _paged(connection, untouched)
+        return _without(numbers, held)
 
     def labeled(self, name: str) -> tuple[Ints, list[str], Ints]:
+        numbers, labels, sources = self._labels(name, text("source <> 'synthetic'"))
+        return numbers, labels, sources
+
+    def synthetic(self, name: str) -> tuple[Ints, list[str]]:
+        numbers, labels, _ = self._labels(name, text("source = 'synthetic'"))
+        return numbers, labels
+
+    def _labels(self, name: str, of: TextClause) -> tuple[Ints, list[str], Ints]:
         project = self._database.id_of(name)
         imported: ColumnElement[int] = literal_column("CASE WHEN source = 'import' THEN 1 ELSE 0 END")
         asked = select(_items.c.number, _items.c.label, imported).where(
-            _items.c.project == project, text(tables.RESOLVED), _items.c.label.is_not(None)
+            _items.c.project == project, text(tables.RESOLVED), _items.c.label.is_not(None), of
         )
         with self._database.read() as connection:
             rows = _cursor(connection, asked.order_by(_items.c.number)).fetchall()
@@ -213,11 +224,30 @@ def _item(row: Row[Any]) -> Item:
     )
 
 
+def _paged(connection: Connection, statement: Select[Any]) -> Ints:
+    """All item numbers of a statement, ascending, by pages: a number in an array takes 4 bytes, as a row 90."""
+    parts, last = [np.zeros(0, dtype=np.int32)], -1
+    while True:
+        page = _column(connection, statement.where(_items.c.number > last).order_by(_items.c.number).limit(_PAGE))
+        parts.append(page.astype(np.int32))
+        if len(page) < _PAGE:
+            return np.concatenate(parts)
+        last = int(page[-1])
+
+
 def _cursor(connection: Connection, statement: Select[Any]) -> Any:
     """The driver's own cursor: a million rows need no row objects."""
     cursor = connection.execute(statement).cursor
     assert cursor is not None  # noqa: S101 - a SELECT always has one
     return cursor
+
+
+def _without(numbers: Ints, held: Ints) -> Ints:
+    """Ascending numbers, less those that are held; the held ones are few."""
+    places = np.searchsorted(numbers, held)
+    there = places < len(numbers)
+    there[there] = numbers[places[there]] == held[there]
+    return np.delete(numbers, places[there]) if there.any() else numbers
 
 
 def _column(connection: Connection, statement: Select[Any]) -> Ints:

@@ -16,6 +16,8 @@ from labelloop.domain.types import ItemNumber, Json, ModelNumber, Query, RankGap
 
 KEPT = 5
 """Rounds whose queries are kept, the serving one included."""
+PAGE = 500
+"""Items that are named in one statement."""
 
 PIECE = 2_000
 """Queries written or thrown away at once: some milliseconds, for which annotators wait."""
@@ -113,6 +115,20 @@ class SqlRounds:
             row = connection.execute(select(_rounds).select_from(joined).where(_projects.c.id == project)).one_or_none()
         return None if row is None else _round(row)
 
+    def get(self, name: str, number: RoundNumber) -> Round | None:
+        project = self._database.id_of(name)
+        asked = select(_rounds).where(_rounds.c.project == project, _rounds.c.number == number)
+        with self._database.read() as connection:
+            row = connection.execute(asked).one_or_none()
+        return None if row is None else _round(row)
+
+    def planned(self, name: str, number: RoundNumber) -> list[Query]:
+        project = self._database.id_of(name)
+        own = and_(_queries.c.project == project, _queries.c.round == number)
+        with self._database.read() as connection:
+            rows = connection.execute(select(_queries).where(own).order_by(_queries.c.lane, _queries.c.rank)).all()
+        return [_query(row, needed=row.needed) for row in rows]
+
     def queries(self, name: str, number: RoundNumber) -> list[Query]:
         project = self._database.id_of(name)
         with self._database.read() as connection:
@@ -132,6 +148,29 @@ class SqlRounds:
         with self._database.read() as connection:
             rows = connection.execute(_gaps(project)).all()
         return {Lane(row.lane): RankGap(served=row.served, mean=float(row.mean), most=row.most) for row in rows}
+
+    def asked(self, name: str, numbers: Sequence[ItemNumber]) -> Mapping[ItemNumber, Lane]:
+        project = self._database.id_of(name)
+        found: dict[ItemNumber, Lane] = {}
+        with self._database.read() as connection:
+            for start in range(0, len(numbers), PAGE):
+                own = and_(_leases.c.project == project, _leases.c.item.in_(numbers[start : start + PAGE]))
+                rows = connection.execute(select(_leases.c.item, _leases.c.lane).where(own).order_by(_leases.c.id))
+                for row in rows:
+                    found.setdefault(ItemNumber(row.item), Lane(row.lane))
+        return found
+
+
+def _query(row: Row[Any], *, needed: int, priority: int = 0) -> Query:
+    return Query(
+        item=ItemNumber(row.item),
+        lane=Lane(row.lane),
+        rank=row.rank,
+        score=row.score,
+        probability=row.probability,
+        needed=needed,
+        priority=priority,
+    )
 
 
 def _gaps(project: int) -> Any:

@@ -1,9 +1,10 @@
-// The page: sign in, choose a project, label. Puts together what the other modules know.
+// The page: sign in, choose a project, label, look at the map. Puts together what the other modules know.
 
 import { Api } from "./api.js";
 import { Desk } from "./desk.js";
 import { Pictures, make, prefetch, show } from "./items.js";
 import { Classes } from "./classes.js";
+import { PoolMap } from "./map.js";
 
 const KEY = "labelloop.key"; // in sessionStorage: this tab only, gone when it is closed
 const STATUS_MS = 15_000;
@@ -24,8 +25,12 @@ const classes = new Classes($("classes"), $("search"), $("find"), answer);
 // --- signing in and choosing -----------------------------------------------------------------------------------
 
 function screen(name) {
-  for (const id of ["sign-in", "choose", "desk"]) $(id).hidden = id !== name;
-  $("title").hidden = name !== "desk" || $("projects").options.length > 1;
+  for (const id of ["sign-in", "choose", "desk", "map"]) $(id).hidden = id !== name;
+  if (name !== "map") closeMap();
+  $("map-open").hidden = !["desk", "map"].includes(name) || !["engineer", "admin"].includes(me?.role);
+  $("map-open").setAttribute("aria-pressed", String(name === "map"));
+  $("map-open").textContent = name === "map" ? "Back to labeling" : "Map";
+  $("title").hidden = !["desk", "map"].includes(name) || $("projects").options.length > 1;
   $("who").hidden = $("sign-out").hidden = name === "sign-in";
 }
 
@@ -83,6 +88,22 @@ function choice({ project, title, state }) {
   const entry = make("li");
   entry.append(button);
   return entry;
+}
+
+// --- the map of the pool, for engineers --------------------------------------------------------------------------
+
+let map = null;
+function closeMap() {
+  map?.close();
+  map = null;
+}
+
+function toggleMap() {
+  if (map) return screen("desk");
+  closeMap();
+  map = new PoolMap(api, view.name, view);
+  screen("map");
+  return map.open();
 }
 
 // --- labeling ------------------------------------------------------------------------------------------------------
@@ -291,6 +312,7 @@ $("projects").addEventListener("change", (event) => {
   event.target.blur();
   start(event.target.value);
 });
+$("map-open").addEventListener("click", toggleMap);
 $("skip").addEventListener("click", skip);
 $("undo").addEventListener("click", undo);
 $("look-again").addEventListener("click", () => desk?.lookAgain());

@@ -82,6 +82,12 @@ async def export(
     return StreamingResponse(_chain(first, chunks), media_type=media_type, headers=disposition)
 
 
+@router.get("/items/{item}", operation_id="item")
+async def item(project: str, item: bodies.Number, _: Reviewer, use: Use) -> Response:
+    """One item: its key, data, state and label."""
+    return answers.reply(await run_in_threadpool(_item, use.ports, project, ItemNumber(item)))
+
+
 @router.get("/items/{item}/history", operation_id="history")
 async def history(project: str, item: bodies.Number, _: Reviewer, use: Use) -> Response:
     """Everything that ever happened to one item, and why it was served."""
@@ -149,6 +155,15 @@ def _training_rows(ports: Ports, name: str, digest: str) -> Iterator[Mapping[str
 def _chain(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
     yield first
     yield from rest
+
+
+def _item(ports: Ports, name: str, number: ItemNumber) -> dict[str, Any]:
+    ports.projects.get(name)
+    found = ports.pool.items(name, [number])
+    if not found:
+        raise UnknownItem(f"The project {name!r} has no item {number}.", project=name, item=number)
+    one = found[0]
+    return {"item": one.number, "key": one.key, "data": one.data, "state": one.state, "label": one.label}
 
 
 def _picture(context: Context, name: str, number: ItemNumber, field: str) -> tuple[Path, str]:

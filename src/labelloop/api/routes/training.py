@@ -10,7 +10,8 @@ from labelloop.api.context import Use
 from labelloop.domain.types import JobId, ModelNumber
 from labelloop.loop import promote as loop_promote
 from labelloop.loop import report
-from labelloop.loop.request import request_round, request_training
+from labelloop.loop.map import last as last_map
+from labelloop.loop.request import request_map, request_round, request_training
 
 router = APIRouter(prefix="/v1", tags=["training"])
 
@@ -58,6 +59,18 @@ async def promote(project: str, number: bodies.Number, who: Engineer, use: Use) 
 async def curve(project: str, _: Reviewer, use: Use) -> Response:
     """The learning curve with intervals."""
     return answers.reply(await run_in_threadpool(report.curve, use.ports, project))
+
+
+@router.post("/projects/{project}/map", operation_id="draw_map", status_code=202)
+async def draw_map(project: str, _: Engineer, use: Use) -> Response:
+    """Ask for a map of the pool as it stands now; what is drawn already is not drawn again."""
+    return _accepted((await run_in_threadpool(request_map, use.ports, project)).id)
+
+
+@router.get("/projects/{project}/map", operation_id="map")
+async def show_map(project: str, _: Engineer, use: Use) -> Response:
+    """The last map of the pool: at most 5,000 items on a plane, with label, guess, doubt, score and lane of each."""
+    return answers.reply(await run_in_threadpool(last_map, use.ports, project))
 
 
 def _accepted(job: JobId) -> Response:

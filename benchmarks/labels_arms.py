@@ -1,0 +1,48 @@
+"""The ways of asking that the benchmark of labels compares, on the same batches, models and features."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from labels_peers import PEERS
+from labels_play import RANDOM, Arm
+
+DEFAULT = "default"
+MIXED = {"kind": "mixed"}
+RECOMMENDED: Mapping[str, Any] = {
+    "kind": "margin",
+    "diversity": "herding",
+    "shortlist": 50,
+    "within": 0.5,
+    "cold_start": MIXED,
+}
+"""What docs/explanation/labels.md recommends, and the example projects use."""
+WHOLE_POOL = 1_000_000
+FORESTS = ("mammography", "pendigits", "thyroid", "cover", "smtp")
+
+
+def arms() -> dict[str, Arm]:
+    """Every arm by its name."""
+    ours = [
+        Arm(name="random", strategy=RANDOM),
+        Arm(name=DEFAULT, strategy=RECOMMENDED),
+        Arm(name="auto", strategy={**RECOMMENDED, "kind": "auto", "diversity": "none"}),
+        *(Arm(name=kind, strategy={"kind": kind, "cold_start": MIXED}) for kind in ("margin", "entropy", "bald")),
+        Arm(name="margin, batches of 20", strategy={"kind": "margin"}, terms={"batch": 20, "growth": None}),
+        *(
+            Arm(name=f"margin, {rule}", strategy={**RECOMMENDED, "diversity": rule})
+            for rule in ("cluster_margin", "badge", "k_means", "k_center")
+        ),
+        *(
+            Arm(name=f"start: {start}", strategy={**RECOMMENDED, "cold_start": {"kind": start}})
+            for start in ("random", "diversity", "typiclust", "herding", "k_center")
+        ),
+        *(Arm(name=name, strategy=_peer(name)) for name in PEERS),
+    ]
+    noisy = [replace(arm, name=f"{arm.name}, 20 % wrong", terms={"noise": 0.2}) for arm in ours[:3]]
+    return {arm.name: arm for arm in (*ours, *noisy)}
+
+
+def _peer(name: str) -> dict[str, Any]:
+    """A peer sees the whole pool, and starts as ours do: its libraries bring no start without a model."""
+    return {"kind": "plugin", "name": name, "shortlist": WHOLE_POOL, "cold_start": MIXED}

@@ -1,0 +1,110 @@
+"""The tables and the picture of docs/explanation/labels.md, from the result of the benchmark of labels."""
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+DOCS = Path(__file__).parents[1] / "docs"
+PAGE = DOCS / "explanation" / "labels.md"
+PICTURE = DOCS / "pictures" / "labels.png"
+DRAWN = ("random", "margin", "auto", "default")
+"""From the back to the front."""
+COLOURS = {"random": "#888888", "margin": "#e0803a", "auto": "#3a9a5b", "default": "#2a5db0"}
+
+Row = Mapping[str, Any]
+
+
+def write(result: Mapping[str, Any]) -> None:
+    """Exchange what stands between the page's marks, and draw the curves."""
+    rows: Sequence[Row] = result["details"]
+    text = PAGE.read_text(encoding="utf-8")
+    text = _between(text, "sets", _sets(rows))
+    text = _between(text, "arms", _arms(rows))
+    text = _between(text, "noise", _noise(rows))
+    PAGE.write_text(text, encoding="utf-8")
+    _draw(rows)
+
+
+def _between(text: str, mark: str, lines: Sequence[str]) -> str:
+    whole = (
+        f"<!-- {mark}: written by benchmarks/labels.py --docs -->\n" + "\n".join(lines) + f"\n<!-- end of {mark} -->"
+    )
+    pattern = rf"<!-- {mark}: .*?<!-- end of {mark} -->"
+    return re.sub(pattern, lambda _: whole, text, flags=re.DOTALL)
+
+
+def _sets(rows: Sequence[Row]) -> list[str]:
+    lines = [
+        "| set | all labels | random | default: 90 % | 95 % | 98 % | random's score | saved | seeds |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        if row["arm"] == "default":
+            cells = [
+                row["set"],
+                f"{row['full']:.3f}",
+                f"{row['random_once']:.3f} at {row['random_labels']:,}",
+                *(_price(row, key) for key in ("to_90", "to_95", "to_98", "to_random")),
+                "–" if row["saving"] is None else f"{100 * row['saving']:.0f} %",
+                str(row["seeds"]),
+            ]
+            lines.append(f"| {' | '.join(cells)} |")
+    return lines
+
+
+def _arms(rows: Sequence[Row]) -> list[str]:
+    clean = [row for row in rows if "wrong" not in row["arm"]]
+    names = list(dict.fromkeys(row["set"] for row in clean))
+    order = list(dict.fromkeys(row["arm"] for row in clean))
+    area = {(row["set"], row["arm"]): f"{row['area']:.3f}" + (" †" if row["seeds"] < 3 else "") for row in clean}
+    lines = [f"| | {' | '.join(names)} |", "|---" * (len(names) + 1) + "|"]
+    lines += [f"| {arm} | {' | '.join(area.get((name, arm), '') for name in names)} |" for arm in order]
+    return lines
+
+
+def _noise(rows: Sequence[Row]) -> list[str]:
+    lines = ["| set | way of asking | area | beyond random's | seeds |", "|---|---|---|---|---|"]
+    for row in rows:
+        if "wrong" in row["arm"]:
+            gain = f"{row['gain']:+.3f} [{row['gain_low']:+.3f}, {row['gain_high']:+.3f}]" if "gain" in row else ""
+            lines.append(f"| {row['set']} | {row['arm']} | {row['area']:.3f} | {gain} | {row['seeds']} |")
+    return lines
+
+
+def _price(row: Row, key: str) -> str:
+    if row[key] is None:
+        return "not reached"
+    some = row[f"{key}_seeds"]
+    spread = f" [{row[f'{key}_low']:,}, {row[f'{key}_high']:,}]" if some > 1 else ""
+    return f"{row[key]:,}{spread}" + (f" in {some}" if some < row["seeds"] else "")
+
+
+def _draw(rows: Sequence[Row]) -> None:
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt
+
+    names = list(dict.fromkeys(row["set"] for row in rows))
+    figure, axes = plt.subplots(3, 3, figsize=(11, 9), layout="constrained")
+    for axis, name in zip(axes.ravel(), names, strict=False):
+        here = {row["arm"]: row for row in rows if row["set"] == name}
+        for arm in DRAWN:
+            if arm in here:
+                points = here[arm]["curve"]
+                labels, mean, error = ([point[at] for point in points] for at in range(3))
+                low, high = ([m + sign * 2 * e for m, e in zip(mean, error, strict=True)] for sign in (-1, 1))
+                axis.plot(labels, mean, color=COLOURS[arm], label=arm, linewidth=1.6)
+                axis.fill_between(labels, low, high, color=COLOURS[arm], alpha=0.15, linewidth=0)
+        one = next(iter(here.values()))
+        axis.axhline(one["full"], color="black", linewidth=0.8, linestyle=":")
+        axis.set_title(name, fontsize=10)
+        axis.set_ylim(bottom=max(0, one["full"] - 0.5), top=min(1, one["full"] + 0.03))
+        axis.tick_params(labelsize=8)
+    for axis in axes.ravel()[len(names) :]:
+        axis.set_axis_off()
+    axes[0, 0].legend(fontsize=8, frameon=False)
+    figure.supxlabel("labels", fontsize=10)
+    figure.savefig(PICTURE, dpi=110)
+    plt.close(figure)

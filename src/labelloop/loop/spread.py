@@ -1,0 +1,165 @@
+"""spread: which items go out together, so that a batch does not ask the same thing twice.
+
+Before a model: the first batch over a sample of the pool. With one: a batch out of the shortlist of the best scores.
+Scores are the strategy's business, the rules are in `maths.diversity` and `maths.clusters`; here they are chosen by the
+project file and told which items are labeled or in flight.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Protocol
+
+import numpy as np
+from scipy.sparse import csr_array, issparse, vstack
+
+from labelloop import schema, strategies
+from labelloop.loop.evidence import EvidenceSource, features_of, taken
+from labelloop.loop.pool import PoolView
+from labelloop.maths import clusters, diversity
+from labelloop.maths.arrays import Floats, Ints, Matrix
+from labelloop.projects import ModalStrategy, Project, StrategySpec
+from labelloop.strategies import Evidence, Need, Picker
+
+COLD_SAMPLE = 20_000
+"""A first batch looks at so many items at most, drawn at random."""
+
+
+class _Start(Protocol):
+    def __call__(
+        self, features: Matrix, count: int, rng: np.random.Generator, *, labeled: Matrix | None = None
+    ) -> Ints: ...
+
+
+def _mixed(features: Matrix, count: int, rng: np.random.Generator, *, labeled: Matrix | None = None) -> Ints:
+    """Typical rows and rows of clusters of their own in turn: the first teach most, the second meet rare classes."""
+    typical = diversity.herding(features, -(-count // 2), rng, labeled=labeled)
+    rest = np.setdiff1d(np.arange(features.shape[0]), typical)
+    held = features[typical] if labeled is None else _stacked(labeled, features[typical])
+    aside = clusters.k_means_start(features[rest], count - len(typical), rng, labeled=held)
+    picked = np.empty(len(typical) + len(aside), dtype=np.intp)
+    picked[0 : 2 * len(typical) : 2], picked[1 : 2 * len(aside) : 2] = typical, rest[aside]
+    return picked
+
+
+def _stacked(above: Matrix, below: Matrix) -> Matrix:
+    if issparse(below):
+        return csr_array(vstack([above, below]))
+    joined: Matrix = np.concatenate([above, below])
+    return joined
+
+
+_STARTS: dict[str, _Start] = {
+    "diversity": clusters.k_means_start,
+    "typiclust": clusters.typiclust,
+    "herding": diversity.herding,
+    "k_center": diversity.k_center,
+    "mixed": _mixed,
+}
+"""`strategy.cold_start.kind` → how the first batch is chosen; `random` needs no rule."""
+
+_Spread = Callable[[Evidence, Floats, int, np.random.Generator], Ints]
+
+
+def _k_center(evidence: Evidence, _scores: Floats, count: int, rng: np.random.Generator) -> Ints:
+    return diversity.k_center(_features(evidence), count, rng, labeled=evidence.labeled)
+
+
+def _cluster_margin(evidence: Evidence, scores: Floats, count: int, rng: np.random.Generator) -> Ints:
+    return clusters.cluster_margin(_features(evidence), scores, count, rng, labeled=evidence.labeled)
+
+
+def _k_means(evidence: Evidence, _scores: Floats, count: int, rng: np.random.Generator) -> Ints:
+    return clusters.k_means_start(_features(evidence), count, rng, labeled=evidence.labeled)
+
+
+def _herding(evidence: Evidence, scores: Floats, count: int, rng: np.random.Generator) -> Ints:
+    """Scores become weights from 0 to 1 over the shortlist."""
+    low, high = scores.min(), scores.max()
+    weights = (scores - low) / (high - low) if high > low else np.ones(len(scores))
+    return diversity.herding(_features(evidence), count, rng, labeled=evidence.labeled, weights=weights)
+
+
+def _badge(evidence: Evidence, _scores: Floats, count: int, rng: np.random.Generator) -> Ints:
+    held = None
+    if evidence.labeled is not None and evidence.labeled_probabilities is not None:
+        held = evidence.labeled_probabilities, evidence.labeled
+    return diversity.badge(_probabilities(evidence), _features(evidence), count, rng, taken=held)
+
+
+_SPREADS: dict[str, _Spread] = {
+    "k_center": _k_center,
+    "cluster_margin": _cluster_margin,
+    "k_means": _k_means,
+    "herding": _herding,
+    "badge": _badge,
+}
+"""`strategy.diversity` → how a batch is chosen out of the shortlist; `none` needs no rule."""
+
+
+def start(project: Project, view: PoolView, source: EvidenceSource, rng: np.random.Generator) -> Ints:
+    """Numbers of the first batch, first to ask first, before a model: `retrain.first` at most."""
+    sample, rule = view.waiting, _STARTS[project.strategy.cold_start.kind]
+    if len(sample) > COLD_SAMPLE:
+        sample = np.sort(rng.choice(sample, size=COLD_SAMPLE, replace=False))
+    held = taken(view, rng)
+    labeled = features_of(source, held) if len(held) else None
+    picked = rule(features_of(source, sample), min(project.retrain.first, len(sample)), rng, labeled=labeled)
+    return sample[picked]
+
+
+def shortlist(project: Project, labels: int) -> int:
+    """How many of the best items are looked at together, with so many labels; 0 where the score alone decides."""
+    if isinstance(project.strategy, ModalStrategy):
+        return project.strategy.candidates
+    picks, spec = isinstance(strategies.bind(project.strategy), Picker), project.strategy
+    known = spec.diversity_until is not None and labels >= spec.diversity_until * len(schema.of(project).classes)
+    spreads = spec.diversity != "none" and not known
+    return batch(project, labels) * spec.shortlist if picks or spreads else 0
+
+
+def spread(
+    project: Project, view: PoolView, source: EvidenceSource, rng: np.random.Generator, *, near: Ints, scores: Floats
+) -> Ints:
+    """Positions in the shortlist of one batch, first to ask first; `near` are its numbers, best score first."""
+    strategy, count = strategies.bind(project.strategy), min(batch(project, len(view.labeled)), len(near))
+    near = near[: _worthy(project.strategy, scores, count)]
+    scores = scores[: len(near)]
+    if isinstance(strategy, Picker):
+        evidence = _evidence(view, source, rng, near=near, needs=strategy.needs)
+        return strategies.checked_pick(strategy, evidence, count, rng)
+    needs = {Need.FEATURES, Need.PROBABILITIES} if project.strategy.diversity == "badge" else {Need.FEATURES}
+    evidence = _evidence(view, source, rng, near=near, needs=frozenset(needs))
+    return _SPREADS[project.strategy.diversity](evidence, scores, count, rng)
+
+
+def _worthy(spec: StrategySpec, scores: Floats, count: int) -> int:
+    """How many of the candidates, best score first, score at least `within` of the best; two per query at least."""
+    worth = scores + 1 if spec.kind == "margin" else scores
+    return max(int((worth >= spec.within * worth[0]).sum()), 2 * count) if len(scores) and spec.within else len(scores)
+
+
+def batch(project: Project, labels: int) -> int:
+    """Queries that are chosen together, when there are so many labels."""
+    return project.strategy.batch or project.retrain.step(labels) or 50
+
+
+def _evidence(
+    view: PoolView, source: EvidenceSource, rng: np.random.Generator, *, near: Ints, needs: frozenset[Need]
+) -> Evidence:
+    """Evidence about the shortlist; where features count, also what is known of items labeled or in flight."""
+    evidence = source.evidence(near, needs)
+    held = taken(view, rng) if Need.FEATURES in needs else near[:0]
+    if not len(held):
+        return evidence
+    known = source.evidence(held, needs & {Need.FEATURES, Need.PROBABILITIES})
+    return replace(evidence, labeled=known.features, labeled_probabilities=known.probabilities)
+
+
+def _features(evidence: Evidence) -> Matrix:
+    assert evidence.features is not None  # noqa: S101 - asked for
+    return evidence.features
+
+
+def _probabilities(evidence: Evidence) -> Floats:
+    assert evidence.probabilities is not None  # noqa: S101 - asked for, and a model exists
+    return evidence.probabilities

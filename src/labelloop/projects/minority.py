@@ -1,0 +1,30 @@
+"""The `minority` of a project file: which classes there are too few labels of, and how they are looked for."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from labelloop.projects.section import Section
+
+
+class Minority(Section):
+    """What the minority lane does; it needs a share in `lanes`."""
+
+    kind: Literal["margin", "cut"] = "margin"
+    """How items are asked of a class that the model knows. margin: of each predicted class those of smallest margin.
+    cut: those nearest to the cut that tells the class's labels from the others best, on both sides."""
+    targets: dict[str, Annotated[float, Field(ge=0)]] = Field(default_factory=dict)
+    """Class → weight of its share of the labels; 1 for a class that is not named. 0: nobody wants more of it."""
+    floors: dict[str, Annotated[int, Field(ge=1)]] = Field(default_factory=dict)
+    """Class → labels it should have at least; it is hunted until it has them."""
+    few: int = Field(default=5, ge=0)
+    """A class with fewer labels is hunted: by its keywords, by likeness to its examples, by the model's word for it,
+    and among small tight groups and outliers. 0 hunts only for floors."""
+    classes_hunted: int = Field(default=8, ge=1)
+    """So many classes are hunted at a time, those with the fewest labels first."""
+    keywords: dict[str, tuple[Annotated[str, Field(min_length=2)], ...]] = Field(default_factory=dict)
+    """Class → words or phrases that its texts are likely to hold; case does not matter."""
+
+    def named(self) -> set[str]:
+        """Every class that is named here."""
+        return {*self.targets, *self.floors, *self.keywords}

@@ -1,0 +1,88 @@
+"""The benchmark of labels: what its numbers say, that a stopped run goes on, and that the peers answer."""
+
+import json
+
+import labels_arms
+import labels_peers
+import labels_play
+import labels_score
+import labels_sets
+import numpy as np
+import pytest
+from labels_play import Arm
+
+from labelloop.projects import example, parse
+from labelloop.strategies import Evidence, checked_pick
+
+DIGITS = labels_sets.Case(project=example("digits"), budget=80, random=120, first=20, batch=20)
+
+
+def played(*scores, arm="a", seed=0):
+    labels = tuple(10 * (at + 1) for at in range(len(scores)))
+    return {"arm": arm, "seed": seed, "labels": labels, "scores": scores, "cpu_seconds": 1.0}
+
+
+def test_the_price_of_a_score_and_the_saving():
+    """Labels to a score by straight lines, over the seeds that got there; the saving against random's budget."""
+    case = labels_sets.Case(project=DIGITS.project, budget=40, random=100, first=10, batch=10)
+    curves = {
+        "random": [played(0.1, 0.2, 0.3, 0.4), played(0.1, 0.2, 0.3, 0.4)],
+        "ours": [played(0.5, 0.9, 0.95, 1.0), played(0.5, 0.7, 0.8, 0.85)],
+    }
+    random, ours = labels_score.rows("x", case, curves, full=1.0, target=0.7)
+    assert (ours["to_90"], ours["to_90_seeds"]) == (20, 1)
+    assert ours["to_random"] == 18  # 15 and 20
+    assert ours["saving"] == pytest.approx(0.82)
+    assert random["to_random"] is None
+    assert ours["gain"] > 0.4
+    assert ours["deepest_below_random"] == 0
+    assert ours["of_best"] == 1
+    assert random["of_best"] < 0.5
+
+
+def test_wrong_answers_are_compared_with_random_under_the_same():
+    """An arm of the noisy game is no worse for random's clean curve."""
+    curves = {
+        "random": [played(0.9, 0.9)],
+        "random, 20 % wrong": [played(0.3, 0.3)],
+        "default, 20 % wrong": [played(0.5, 0.5)],
+    }
+    rows = labels_score.rows("x", DIGITS, curves, full=1.0, target=0.9)
+    assert next(row for row in rows if row["arm"].startswith("default"))["gain"] == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize("arm", list(labels_arms.arms()))
+def test_every_arm_is_a_project_that_can_be_played(arm, tmp_path):
+    """No arm is refused by the project file, and none brings an audit lane."""
+    labels_peers.announce(tmp_path)
+    project = labels_arms.arms()[arm].project(DIGITS)
+    assert "audit" not in {lane.value for lane in project.lanes.shares()}
+    assert parse(project.model_dump(mode="json")) == project
+
+
+def test_a_second_run_reads_what_the_first_has_played(tmp_path, monkeypatch):
+    """A curve is a file; asked for again it is read, and the same seed gives the same curve when it is lost."""
+    monkeypatch.setattr(labels_sets, "case", lambda _name: DIGITS)
+    monkeypatch.setenv("LABELLOOP_DATA", str(tmp_path))
+    arm = Arm(name="margin", strategy={"kind": "margin"}, model={"calibrate": False})
+    first = labels_play.curve(tmp_path, "digits", arm, 0)
+    (path,) = (tmp_path / "digits").glob("margin-*.json")
+    assert first["labels"][-1] == 80
+    path.write_text(json.dumps({**first, "scores": [0.0]}))
+    assert labels_play.curve(tmp_path, "digits", arm, 0)["scores"] == [0.0]
+    path.unlink()
+    again = labels_play.curve(tmp_path, "digits", arm, 0)
+    assert list(again["scores"]) == list(first["scores"])
+
+
+@pytest.mark.parametrize("name", list(labels_peers.PEERS))
+def test_a_peer_picks_rows_of_the_pool(name):
+    """Each peer's own code answers with as many open rows as were asked for; those by margin with the closest races."""
+    pytest.importorskip("skactiveml" if name.startswith("activeml") else "small_text")
+    rng = np.random.default_rng(0)
+    rows = rng.standard_normal((60, 4))
+    rare = 1 / (1 + np.exp(-3 * rows[:, 0]))
+    evidence = Evidence(rows=60, probabilities=np.stack([1 - rare, rare], axis=1), features=rows, labeled=rows[:3] + 9)
+    picked = checked_pick(labels_peers.Peer(name, labels_peers.PEERS[name]), evidence, 6, rng)
+    if name in {"activeml_margin", "smalltext_breaking_ties"}:
+        assert set(picked.tolist()) == set(np.argsort(np.abs(rows[:, 0]))[:6].tolist())
