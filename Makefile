@@ -47,7 +47,7 @@ format: setup ## Put the code into the house format
 	@$(BIN)/ruff format .
 
 bench: setup ## All benchmarks; results in benchmarks/results
-	@for name in acquisition pool dispatch simulate; do $(BIN)/python benchmarks/$$name.py || exit 1; done
+	@for name in acquisition pool rounds dispatch simulate; do $(BIN)/python benchmarks/$$name.py || exit 1; done
 
 bench-labels: setup ## Labels that each strategy needs, on all sets of $LABELLOOP_DATA: hours; goes on where it stopped
 	@$(BIN)/python benchmarks/labels.py $(LABELS_ARGS)
