@@ -58,7 +58,7 @@ def beliefs(plays: Sequence[Play], arms: int, *, fading: float = 0.9, most: int 
         ValueError: a reward is not between 0 and 1, or an arm is not there.
 
     Example:
-        >>> beliefs([Play(arm=0, answers=10, reward=0.8)], arms=2).tolist()
+        >>> beliefs([Play(arm=0, answers=10, reward=0.8)], arms=2).round(9).tolist()
         [[9.0, 3.0], [1.0, 1.0]]
     """
     table = np.ones((arms, 2))
