@@ -164,16 +164,15 @@ def test_typiclust_follows_scikit_activeml():
     np.testing.assert_array_equal(ours, theirs)
 
 
-def plain_herding(features, count, weights, radius):
-    """The rule as it is written: all kernels, all gains, at every turn."""
+def shortfalls(chosen, features, weights, radius):
+    """By how much each choice falls short of the best gain of its turn: all kernels and all gains, as the rule has it."""
     kernel = np.exp(-((features[:, None] - features[None]) ** 2).sum(axis=2) / (2 * radius**2))
-    covered, chosen = np.zeros(len(features)), []
-    for _ in range(count):
+    covered = np.zeros(len(features))
+    for turn, row in enumerate(chosen):
         gains = weights @ np.maximum(kernel - covered[:, None], 0)
-        gains[chosen] = -1
-        chosen.append(int(gains.argmax()))
-        covered = np.maximum(covered, kernel[:, chosen[-1]])
-    return chosen
+        gains[chosen[:turn]] = -1
+        yield (gains.max() - gains[row]) / weights.sum()
+        covered = np.maximum(covered, kernel[:, row])
 
 
 @given(seed=st.integers(0, 100), radius=st.sampled_from([0.3, 1.0, 3.0]), weighted=st.booleans())
@@ -183,7 +182,8 @@ def test_lazy_herding_is_the_plain_one(seed, radius, weighted):
     features = rng(seed).standard_normal((150, 2))
     weights = rng(seed + 1).random(150) if weighted else np.ones(150)
     chosen = diversity.herding(features, 12, rng(seed), weights=weights, radius=radius)
-    np.testing.assert_array_equal(chosen, plain_herding(features, 12, weights, radius))
+    assert len(set(chosen.tolist())) == 12
+    assert max(shortfalls(chosen, features, weights, radius)) < 1e-6  # kernels are float32
 
 
 def test_herding_covers_what_labels_do_not():
