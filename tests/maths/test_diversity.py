@@ -165,7 +165,7 @@ def test_typiclust_follows_scikit_activeml():
 
 
 def shortfalls(chosen, features, weights, radius):
-    """By how much each choice falls short of the best gain of its turn: all kernels and all gains, as the rule has it."""
+    """By how much each choice falls short of the best gain of its turn, with all kernels and gains written out."""
     kernel = np.exp(-((features[:, None] - features[None]) ** 2).sum(axis=2) / (2 * radius**2))
     covered = np.zeros(len(features))
     for turn, row in enumerate(chosen):
