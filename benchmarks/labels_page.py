@@ -69,7 +69,7 @@ def _noise(rows: Sequence[Row]) -> list[str]:
         if "wrong" in row["arm"]:
             gain = f"{row['gain']:+.3f} [{row['gain_low']:+.3f}, {row['gain_high']:+.3f}]" if "gain" in row else ""
             lines.append(f"| {row['set']} | {row['arm']} | {row['area']:.3f} | {gain} | {row['seeds']} |")
-    return lines
+    return lines if len(lines) > 2 else ["Not played yet."]
 
 
 def _price(row: Row, key: str) -> str:
@@ -87,7 +87,10 @@ def _draw(rows: Sequence[Row]) -> None:
     from matplotlib import pyplot as plt
 
     names = list(dict.fromkeys(row["set"] for row in rows))
-    figure, axes = plt.subplots(3, 3, figsize=(11, 9), layout="constrained")
+    across = min(3, len(names))
+    down = -(-len(names) // across)
+    size = (max(3.6 * across, 6), 3.2 * down)
+    figure, axes = plt.subplots(down, across, figsize=size, layout="constrained", squeeze=False)
     for axis, name in zip(axes.ravel(), names, strict=False):
         here = {row["arm"]: row for row in rows if row["set"] == name}
         for arm in DRAWN:
