@@ -57,6 +57,7 @@ def measure(on: Stage, name: str, *, window: int, seconds: float) -> dict[str, A
         over.set()
         thread.join()
         del servers
+    rebuilt = _rebuild(on, name)
     return {
         "rerank_s": _median([one.select + one.save + one.load for one in alone]),
         "select_s": _median([one.select for one in alone]),
@@ -68,7 +69,7 @@ def measure(on: Stage, name: str, *, window: int, seconds: float) -> dict[str, A
         "claim_p50_while_ms": busy["lease"]["ms"]["p50"],
         "claim_p99_ms": quiet["lease"]["ms"]["p99"],
         "claim_p99_while_ms": busy["lease"]["ms"]["p99"],
-        "rebuild_s": _rebuild(on, name),
+        "rebuild_s": rebuilt,
         **_memory(on),
     }
 
