@@ -16,9 +16,10 @@ import redis
 import report
 
 from labelloop.adapters.redis import EmbeddedRedis, RedisQueue, connect
+from labelloop.domain.errors import TooOften
 from labelloop.domain.skills import MOST_REQUIREMENTS
 from labelloop.domain.states import Lane
-from labelloop.domain.types import ItemNumber, Query, RoundNumber, Subject
+from labelloop.domain.types import ItemNumber, Pull, Query, RoundNumber, Subject
 
 NAME = "routing"
 LANES = {Lane.INFORMATIVE: 0.7, Lane.MINORITY: 0.2, Lane.AUDIT: 0.1}
@@ -100,7 +101,9 @@ def _pull(
     ends, got = datetime.now(UTC) + timedelta(minutes=5), 0
     connection.config_resetstat()
     for at in range(PULLS):
-        got += len(queue.propose(NAME, Subject(f"a{at % ANNOTATORS}"), batch, expires_at=ends, covers=covers))
+        one = Pull(annotator=Subject(f"a{at % ANNOTATORS}"), count=batch, covers=tuple(covers))
+        proposed = queue.propose_all(NAME, [one], expires_at=ends)[0]
+        got += 0 if isinstance(proposed, TooOften) else len(proposed)
     told: dict[str, Any] = connection.info("commandstats")
     scripts = told["cmdstat_evalsha"]
     inside = sum(one["calls"] for name, one in told.items() if name not in _OUTSIDE)

@@ -46,9 +46,7 @@ class Minority:
         cold: bool,
         mentions: Mentions | None = None,
     ) -> None:
-        # Where a part of each requirement is looked for, the whole order is.
-        self._window = max(project.lanes.window, len(view.waiting) if len(view.required) else 0)
-        self._ties = int(rng.integers(2**63))
+        self._window, self._ties = view.most(project), int(rng.integers(2**63))
         self.hunt = Hunt(project, view, source, rng, cold=cold, mentions=mentions)
         self._borders: Contenders | None = None
         if not cold:

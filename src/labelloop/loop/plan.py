@@ -79,7 +79,7 @@ def compose(
             early = orders[Lane.INFORMATIVE].numbers
             orders[Lane.MINORITY] = _once(_rare(project, view, rare), project, view, source, rng, texts, besides=early)
         return {**_part(orders, shares), **lanes}
-    best = Best(max(most(project, view), spread.shortlist(project, len(view.labeled))), _ties(rng))
+    best = Best(max(view.most(project), spread.shortlist(project, len(view.labeled))), _ties(rng))
     for block in source.blocks():
         if Lane.INFORMATIVE in shares:
             best.add(block.numbers, block.scores)
@@ -122,7 +122,7 @@ def _ties(rng: np.random.Generator) -> int:
 def _cold(project: Project, view: PoolView, source: EvidenceSource, rng: np.random.Generator) -> Ranked:
     """Before a model: a random order, or first the items nearest to the centres of the pool."""
     kind = "random" if project.strategy.kind == "random" else project.strategy.cold_start.kind
-    order = rng.choice(view.waiting, size=min(2 * most(project, view), len(view.waiting)), replace=False)
+    order = rng.choice(view.waiting, size=min(2 * view.most(project), len(view.waiting)), replace=False)
     if kind != "random" and len(order) > 1:
         first = spread.start(project, view, source, rng)
         order = np.concatenate([first, order[~np.isin(order, first)]])
@@ -164,11 +164,6 @@ def _part(orders: Mapping[Lane, Ranked], shares: Mapping[Lane, float]) -> dict[L
     first = np.ones(len(numbers), dtype=bool)
     first[by_turn[1:]] = numbers[by_turn[1:]] != numbers[by_turn[:-1]]
     return {lane: orders[lane][first[owner == at]] for at, lane in enumerate(lanes)}
-
-
-def most(project: Project, view: PoolView) -> int:
-    """How many of the best a lane looks at: a window of them, or all where a part of each requirement is looked for."""
-    return max(project.lanes.window, len(view.waiting) if len(view.required) else 0)
 
 
 def _window(project: Project, requires: Ints | None, length: int) -> Ints:

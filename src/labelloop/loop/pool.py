@@ -41,6 +41,10 @@ class PoolView:
     required: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     requirement: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
 
+    def most(self, project: Project) -> int:
+        """How many of the best a lane looks at: a window, or all where a part of each requirement is looked for."""
+        return max(project.lanes.window, len(self.waiting) if len(self.required) else 0)
+
     def requires(self, numbers: Ints) -> Ints | None:
         """Number of the requirement of each (n,), 0 for none; None where no item of the pool requires anything."""
         if not len(self.required):

@@ -87,6 +87,7 @@ def test_discard_keeps_what_is_named_and_open_maps(tmp_path: Path) -> None:
 def test_discard_of_a_project_without_scores_does_nothing(tmp_path: Path) -> None:
     """A project that was never scored can be tidied."""
     ColumnFiles(tmp_path).discard(project(), [])
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_columns_of_unequal_length_are_refused(tmp_path: Path) -> None:

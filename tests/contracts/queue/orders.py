@@ -2,8 +2,9 @@
 
 from datetime import UTC, datetime, timedelta
 
+from labelloop.domain.errors import TooOften
 from labelloop.domain.states import Lane
-from labelloop.domain.types import Query, SlotState
+from labelloop.domain.types import Pull, Query, SlotState
 
 NAME = "birds"
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -27,6 +28,20 @@ def state(item, *, needed=1, done=0, live=(), out=(), until=SOON, requires=0):
     return SlotState(item=item, needed=needed, done=done, live=holders, excluded=tuple(out), requires=requires)
 
 
+def propose(queue, name, who, count, *, expires_at, review=False, pulls=None, covers=()):
+    """What one annotator is proposed."""
+    one = Pull(annotator=who, count=count, review=review, pulls=pulls, covers=tuple(covers))
+    proposed = queue.propose_all(name, [one], expires_at=expires_at)[0]
+    if isinstance(proposed, TooOften):
+        raise proposed
+    return proposed
+
+
+def done(queue, name, who, items):
+    """One annotator's answers to these items count."""
+    queue.done_all(name, [(who, items)])
+
+
 def take(queue, who, count, *, review=False, until=SOON, covers=()):
     """Numbers of the items proposed."""
-    return [one.item for one in queue.propose(NAME, who, count, expires_at=until, review=review, covers=covers)]
+    return [one.item for one in propose(queue, NAME, who, count, expires_at=until, review=review, covers=covers)]

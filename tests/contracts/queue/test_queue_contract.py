@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
-from orders import AUDIT, EVEN, INFORMATIVE, MINORITY, NAME, SOON, order, state, take
+from orders import AUDIT, EVEN, INFORMATIVE, MINORITY, NAME, SOON, done, order, propose, state, take
 
 from labelloop.adapters.redis import RedisLock, RedisQueue, connect
 from labelloop.adapters.redis.build import Builder
@@ -55,7 +55,7 @@ def test_lanes_get_their_exact_shares(queue, batch):
     queue.load(NAME, 1, lanes, [], shares)
     served = []
     while len(served) < 210:
-        served += [one.lane for one in queue.propose(NAME, f"who{len(served) % 5}", batch, expires_at=SOON)]
+        served += [one.lane for one in propose(queue, NAME, f"who{len(served) % 5}", batch, expires_at=SOON)]
         seen = Counter(served)
         assert all(abs(seen[lane] - share * len(served)) < 1 for lane, share in shares.items())
     assert Counter(served[:100]) == {INFORMATIVE: 70, MINORITY: 20, AUDIT: 10}
@@ -91,7 +91,7 @@ def test_nobody_gets_an_item_twice(queue):
     """Held, answered and skipped items never come to the same annotator again, whatever order is loaded."""
     load(queue, [1, 2, 3], needed=3)
     assert take(queue, "ada", 3) == [1, 2, 3]
-    queue.done(NAME, "ada", [1])
+    done(queue, NAME, "ada", [1])
     queue.put_back(NAME, "ada", [2], skip=True)
     assert take(queue, "ada", 9) == []
     load(queue, [3, 2, 1], version=2, needed=3)
@@ -111,7 +111,7 @@ def test_a_finished_item_is_over(queue):
     """With its votes complete, an item is not served again, not even from an order that still names it."""
     load(queue, [1, 2])
     take(queue, "ada", 1)
-    queue.done(NAME, "ada", [1])
+    done(queue, NAME, "ada", [1])
     load(queue, [1, 2], version=2)
     assert take(queue, "ben", 9) == [2]
     assert queue.depth(NAME)[INFORMATIVE] == 0
@@ -122,7 +122,7 @@ def test_a_late_answer_uses_up_the_slot(queue):
     load(queue, [1, 2])
     take(queue, "ada", 1)
     assert queue.reap(NAME, LATER) == 1
-    queue.done(NAME, "ada", [1])
+    done(queue, NAME, "ada", [1])
     assert take(queue, "ben", 9) == [2]
 
 
@@ -130,14 +130,14 @@ def test_telling_twice_counts_once(queue):
     """A repeated message after a crash uses up no second slot."""
     load(queue, [1], needed=2)
     take(queue, "ada", 1)
-    queue.done(NAME, "ada", [1])
-    queue.done(NAME, "ada", [1])
+    done(queue, NAME, "ada", [1])
+    done(queue, NAME, "ada", [1])
     assert take(queue, "ben", 1) == [1]
 
 
 def test_an_unknown_item_is_no_error(queue):
     """Messages about items that Redis has lost are ignored."""
-    queue.done(NAME, "ada", [7])
+    done(queue, NAME, "ada", [7])
     queue.put_back(NAME, "ada", [7], skip=True)
     queue.renew(NAME, "ada", [7], SOON)
     assert queue.reap(NAME, LATER) == 0
@@ -150,7 +150,7 @@ def test_any_name_will_do(queue, who):
     assert take(queue, who, 2) == [1, 2]
     assert queue.reap(NAME, LATER) == 2
     assert take(queue, who, 1) == [1]
-    queue.done(NAME, who, [1])
+    done(queue, NAME, who, [1])
     assert take(queue, who, 9) == [2]
     assert take(queue, who + "x", 9) == [1, 2]
 
@@ -232,10 +232,10 @@ def test_a_swap_replaces_the_order_and_leaves_leases_alone(queue):
 def test_started_items_follow_the_new_order(queue):
     """Items that wait for their next vote take lane and rank from the order that names them now."""
     load(queue, [1, 2, 3], needed=2)
-    queue.done(NAME, "ada", take(queue, "ada", 3))
+    done(queue, NAME, "ada", take(queue, "ada", 3))
     lanes = {INFORMATIVE: order([7, 3, 1], needed=2), AUDIT: order([2], AUDIT, needed=2)}
     queue.load(NAME, 2, lanes, [], EVEN)
-    served = queue.propose(NAME, "ben", 4, expires_at=SOON)
+    served = propose(queue, NAME, "ben", 4, expires_at=SOON)
     assert [(one.item, one.lane) for one in served] == [
         (3, INFORMATIVE),
         (1, INFORMATIVE),
@@ -252,7 +252,7 @@ def test_a_planner_that_died_after_its_swap_did_its_work(queue, monkeypatch):
     queue.load(NAME, 2, {AUDIT: order([1, 9], AUDIT)}, [], EVEN)
     assert take(queue, "ben", 5) == [9]
     queue.put_back(NAME, "ada", [1], skip=False)
-    assert [(one.item, one.lane) for one in queue.propose(NAME, "cy", 5, expires_at=SOON)] == [(1, AUDIT)]
+    assert [(one.item, one.lane) for one in propose(queue, NAME, "cy", 5, expires_at=SOON)] == [(1, AUDIT)]
 
 
 def test_a_build_that_was_overtaken_is_thrown_away(queue, redis_connection):
@@ -274,7 +274,7 @@ def test_swapping_while_serving_loses_nothing_and_serves_nothing_twice(queue, re
         mine = RedisQueue(connect(redis_url))
         while batch := take(mine, who, 3):
             answered.extend(batch)
-            mine.done(NAME, who, batch)
+            done(mine, NAME, who, batch)
 
     with ThreadPoolExecutor() as pool:
         people = [pool.submit(annotate, who) for who in ("ada", "ben", "cy")]
@@ -315,7 +315,7 @@ def test_leases_made_while_loading_stay(queue):
     """A lease that began after SQL was read for the new order is not lost by it."""
     load(queue, [1, 2], needed=2)
     take(queue, "ada", 1)
-    queue.done(NAME, "ada", [1])
+    done(queue, NAME, "ada", [1])
     read = [state(1, needed=2, done=1, out=["ada"])]
     assert take(queue, "ben", 1) == [1]
     load(queue, [2, 1], version=2, slots=read, needed=2)
@@ -371,7 +371,7 @@ def test_sync_finds_items_that_are_in_no_set(queue, redis_connection):
     """An open item with a history that Redis lost altogether is served again."""
     load(queue, [1, 2], needed=2)
     take(queue, "ada", 1)
-    queue.done(NAME, "ada", [1])
+    done(queue, NAME, "ada", [1])
     redis_connection.delete("labelloop:{birds}:items", "labelloop:{birds}:started:informative")
     states = [state(1, needed=2, done=1, out=["ada"])]
     assert queue.sync(NAME, states, {}) == 1
@@ -387,10 +387,10 @@ def test_one_more_vote_opens_an_item_again(queue):
     """A tie asks for one more vote: the item comes back in its lane, for those who have not voted."""
     queue.load(NAME, 1, {AUDIT: order([1], AUDIT)}, [], {AUDIT: 1.0})
     take(queue, "ada", 1)
-    queue.done(NAME, "ada", [1])
+    done(queue, NAME, "ada", [1])
     queue.sync(NAME, [state(1, needed=2, done=1, out=["ada"])], {})
     assert take(queue, "ada", 1) == []
-    assert [(one.item, one.lane) for one in queue.propose(NAME, "ben", 1, expires_at=SOON)] == [(1, AUDIT)]
+    assert [(one.item, one.lane) for one in propose(queue, NAME, "ben", 1, expires_at=SOON)] == [(1, AUDIT)]
 
 
 def test_an_older_reading_of_sql_takes_no_vote_back(queue):
@@ -398,7 +398,7 @@ def test_an_older_reading_of_sql_takes_no_vote_back(queue):
     load(queue, [1])
     take(queue, "ada", 1)
     read = [state(1, live=["ada"])]
-    queue.done(NAME, "ada", [1])
+    done(queue, NAME, "ada", [1])
     assert queue.sync(NAME, read, {}) == 0
     queue.reap(NAME, LATER)
     assert take(queue, "ben", 1) == []
@@ -452,14 +452,14 @@ def test_disputed_items_go_to_reviewers_only(queue):
     load(queue, [1, 2])
     assert queue.sync(NAME, [], {1: 0}) == 1
     assert take(queue, "ada", 9) == [2]
-    assert [(one.item, one.lane) for one in queue.propose(NAME, "rev", 9, expires_at=SOON, review=True)] == [
+    assert [(one.item, one.lane) for one in propose(queue, NAME, "rev", 9, expires_at=SOON, review=True)] == [
         (1, Lane.REVIEW)
     ]
     assert take(queue, "rex", 9, review=True) == []
     queue.put_back(NAME, "rev", [1], skip=True)
     assert take(queue, "rev", 9, review=True) == []
     assert take(queue, "rex", 9, review=True) == [1]
-    queue.done(NAME, "rex", [1])
+    done(queue, NAME, "rex", [1])
     assert take(queue, "roy", 9, review=True) == []
     assert queue.sync(NAME, [], {}) == 0
 
@@ -506,7 +506,7 @@ def test_scripts_are_sent_again_when_the_server_forgot_them(queue, redis_connect
     redis_connection.script_flush()
     assert take(queue, "ada", 1) == [1]
     redis_connection.script_flush()
-    queue.done(NAME, "ada", [1])
+    done(queue, NAME, "ada", [1])
     assert take(queue, "ben", 2) == [2]
 
 

@@ -13,7 +13,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from orders import AUDIT, INFORMATIVE, NAME, NOW
+from orders import AUDIT, INFORMATIVE, NAME, NOW, done, propose
 
 from labelloop.adapters.redis import RedisQueue
 from labelloop.domain.states import Lane
@@ -136,7 +136,7 @@ class Machine(RuleBasedStateMachine):
             self.queue.drop(NAME, who, [self.state(item) for item in refused])
 
     def pull(self, who, count, *, review=False):
-        taken = self.queue.propose(NAME, who, count, expires_at=self.now + LEASE, review=review, covers=COVERS[who])
+        taken = propose(self.queue, NAME, who, count, expires_at=self.now + LEASE, review=review, covers=COVERS[who])
         assert all(self.rows[one.item].covered(who) for one in taken), f"{who} was offered what he does not cover"
         return taken
 
@@ -168,7 +168,7 @@ class Machine(RuleBasedStateMachine):
         row.done.append(who)
         if len(row.done) >= row.needed:
             row.live.clear()
-        self.tell(item, told, lambda: self.queue.done(NAME, who, [item]))
+        self.tell(item, told, lambda: done(self.queue, NAME, who, [item]))
 
     @rule(data=st.data(), who=people)
     def late(self, data, who):
@@ -178,7 +178,7 @@ class Machine(RuleBasedStateMachine):
             item = data.draw(st.sampled_from(free))
             self.rows[item].done.append(who)
             if item in self.deaf or item in self.ranks or not self.rows[item].fresh:
-                self.tell(item, self.known(item), lambda: self.queue.done(NAME, who, [item]))
+                self.tell(item, self.known(item), lambda: done(self.queue, NAME, who, [item]))
 
     def known(self, item):
         """Whether Redis can know which item this is: of the serving order, or with a history."""
@@ -322,7 +322,7 @@ class Machine(RuleBasedStateMachine):
         if answer:
             for item in taken:
                 self.rows[item].resolved, self.rows[item].disputed = True, False
-            self.queue.done(NAME, who, taken)
+            done(self.queue, NAME, who, taken)
         else:
             self.queue.put_back(NAME, who, taken, skip=False)
 

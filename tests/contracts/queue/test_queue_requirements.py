@@ -4,7 +4,7 @@ from collections import Counter
 from datetime import timedelta
 
 import pytest
-from orders import AUDIT, EVEN, INFORMATIVE, MINORITY, NAME, SOON, order, state, take
+from orders import AUDIT, EVEN, INFORMATIVE, MINORITY, NAME, SOON, done, order, propose, state, take
 
 from labelloop.adapters.redis import RedisQueue
 from labelloop.domain.skills import MOST_REQUIREMENTS
@@ -57,9 +57,9 @@ def test_lanes_keep_their_shares_among_what_is_covered(queue):
         for lane, start in ((INFORMATIVE, 0), (MINORITY, 200), (AUDIT, 400))
     }
     queue.load(NAME, 1, lanes, [], {INFORMATIVE: 0.5, MINORITY: 0.3, AUDIT: 0.2})
-    served = Counter(one.lane for one in queue.propose(NAME, "ada", 100, expires_at=SOON))
+    served = Counter(one.lane for one in propose(queue, NAME, "ada", 100, expires_at=SOON))
     assert served == {MINORITY: 60, AUDIT: 40}
-    served = Counter(one.lane for one in queue.propose(NAME, "ben", 100, expires_at=SOON, covers=[GERMAN]))
+    served = Counter(one.lane for one in propose(queue, NAME, "ben", 100, expires_at=SOON, covers=[GERMAN]))
     assert served == {INFORMATIVE: 50, MINORITY: 30, AUDIT: 20}
 
 
@@ -69,7 +69,7 @@ def test_what_comes_back_still_requires_it(queue):
     assert take(queue, "ada", 4, covers=[GERMAN]) == [1, 2, 3, 4]
     queue.put_back(NAME, "ada", [1], skip=False)
     queue.put_back(NAME, "ada", [2], skip=True)
-    queue.done(NAME, "ada", [3])
+    done(queue, NAME, "ada", [3])
     queue.reap(NAME, LATER)
     assert take(queue, "ben", 9) == []
     assert sorted(take(queue, "cy", 9, covers=[GERMAN])) == [1, 2, 3, 4]
@@ -87,12 +87,12 @@ def test_a_new_order_keeps_what_items_require(queue):
     """Over a swap, also into another lane, and for items that are held meanwhile."""
     requires = {1: GERMAN, 2: GERMAN, 3: RADIOLOGY}
     load(queue, [1, 2, 3, 4], requires, needed=2)
-    queue.done(NAME, "ada", take(queue, "ada", 1, covers=[GERMAN]))
+    done(queue, NAME, "ada", take(queue, "ada", 1, covers=[GERMAN]))
     lanes = {INFORMATIVE: order([3, 2], needed=2, requires=requires), AUDIT: order([1], AUDIT, 2, requires)}
     queue.load(NAME, 2, lanes, [state(1, needed=2, done=1, out=["ada"], requires=GERMAN)], EVEN)
     assert take(queue, "ben", 9) == []
     assert take(queue, "cy", 9, covers=[RADIOLOGY]) == [3]
-    served = queue.propose(NAME, "di", 9, expires_at=SOON, covers=[GERMAN])
+    served = propose(queue, NAME, "di", 9, expires_at=SOON, covers=[GERMAN])
     assert [(one.item, one.lane) for one in served] == [(2, INFORMATIVE), (1, AUDIT)]
 
 

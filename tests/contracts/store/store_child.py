@@ -4,6 +4,8 @@ import sys
 import threading
 from datetime import UTC, datetime, timedelta
 
+from store_desk import grant, submit
+
 from labelloop.adapters.sql.store import open_store
 from labelloop.domain.states import Lane, Role
 from labelloop.domain.types import Answer, Candidate
@@ -16,9 +18,9 @@ def work(store, who: str, items: list[int]) -> None:
     for start in range(0, len(items), 5):
         now = datetime.now(UTC)
         wanted = [Candidate(item=item, lane=Lane.INFORMATIVE) for item in items[start : start + 5]]
-        leases = store.ledger.grant(NAME, who, wanted, now=now, expires_at=now + timedelta(hours=1), most=10_000)
+        leases = grant(store.ledger, NAME, who, wanted, now=now, expires_at=now + timedelta(hours=1), most=10_000)
         answers = [Answer(lease=lease.id, value="a", label="a") for lease in leases]
-        outcomes, _ = store.ledger.submit(NAME, who, answers, now=now, role=Role.ANNOTATOR)
+        outcomes, _ = submit(store.ledger, NAME, who, answers, now=now, role=Role.ANNOTATOR)
         accepted = [outcome.lease for outcome in outcomes if outcome.outcome == "accepted"]
         sys.stdout.write(" ".join(accepted) + "\n")
         sys.stdout.flush()

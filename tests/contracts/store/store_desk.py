@@ -9,6 +9,7 @@ from sqlalchemy import select
 
 from labelloop.adapters.sql import tables
 from labelloop.adapters.sql.store import Store
+from labelloop.domain.errors import IdempotencyMismatch
 from labelloop.domain.states import ItemState, Lane, Role
 from labelloop.domain.types import (
     Answer,
@@ -21,6 +22,7 @@ from labelloop.domain.types import (
     Query,
     Round,
     Subject,
+    Submission,
     Verdict,
 )
 from labelloop.projects import Project, parse
@@ -35,6 +37,20 @@ def project_file(name: str = NAME, **more: object) -> Project:
     return parse(
         {"name": name, "labels": {"kind": "classes", "classes": ["a", "b"]}, "features": {"kind": "text"}, **more}
     )
+
+
+def grant(ledger, name, annotator, candidates, **terms) -> list[Lease]:
+    """What one annotator is granted."""
+    return ledger.grant_all(name, [Proposal(annotator=annotator, candidates=candidates)], **terms)[0]
+
+
+def submit(ledger, name, annotator, answers, *, now, role, idempotency=None) -> tuple[list[LeaseOutcome], bool]:
+    """What one call comes to."""
+    one = Submission(annotator=annotator, role=role, answers=answers, idempotency=idempotency)
+    recorded = ledger.submit_all(name, [one], now=now)[0]
+    if isinstance(recorded, IdempotencyMismatch):
+        raise recorded
+    return recorded
 
 
 @dataclass
@@ -91,7 +107,8 @@ class Desk:
         role: Role = Role.ANNOTATOR,
         idempotency: tuple[str, str] | None = None,
     ) -> list[LeaseOutcome]:
-        outcomes, _ = self.store.ledger.submit(
+        outcomes, _ = submit(
+            self.store.ledger,
             NAME,
             Subject(annotator),
             [one if isinstance(one, LeaseOutcome) else answer(one, label) for one in leases],

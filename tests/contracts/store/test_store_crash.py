@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import event, text
-from store_desk import MINUTE, NAME, Desk, answer, rows, true_to_the_rows
+from store_desk import MINUTE, NAME, Desk, answer, grant, rows, submit, true_to_the_rows
 
 from labelloop.adapters.sql import tables
 from labelloop.adapters.sql.store import open_store
@@ -53,11 +53,11 @@ def test_many_annotators_at_once_keep_the_rules(desk):
         try:
             for start in range(0, 12, 4):
                 wanted = [Candidate(item=item % 12, lane=Lane.INFORMATIVE) for item in range(start, start + 6)]
-                leases = store.ledger.grant(
-                    NAME, who, wanted, now=desk.now, expires_at=desk.now + MINUTE, most=100, budget=30
+                leases = grant(
+                    store.ledger, NAME, who, wanted, now=desk.now, expires_at=desk.now + MINUTE, most=100, budget=30
                 )
                 answers = [answer(lease, "ab"[number % 2]) for lease in leases]
-                store.ledger.submit(NAME, who, answers, now=desk.now, role=Role.ANNOTATOR)
+                submit(store.ledger, NAME, who, answers, now=desk.now, role=Role.ANNOTATOR)
                 assert store.pool.counts(NAME).conserved
         except BaseException as error:  # noqa: BLE001 - a thread's failure must fail the test
             errors.append(error)
@@ -84,7 +84,8 @@ def test_the_same_key_at_once_has_one_effect(desk):
 
     def send(store) -> None:
         replies.append(
-            store.ledger.submit(
+            submit(
+                store.ledger,
                 NAME,
                 "ann",
                 [answer(lease) for lease in leases],

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from store_desk import MINUTE, NAME, answer
+from store_desk import MINUTE, NAME, answer, submit
 
 from labelloop.domain.errors import IdempotencyMismatch, UnknownItem
 from labelloop.domain.states import ItemState, Lane, Outcome, Role
@@ -211,8 +211,14 @@ def test_the_same_key_has_one_effect(desk):
     foreign = desk.grant("bob", 2)
     before = LeaseOutcome(lease="?", outcome=Outcome.REJECTED, reason="unknown label 'ü'")
     first = desk.submit("ann", *leases, before, *foreign, idempotency=("key-1", "digest"))
-    again, replayed = desk.store.ledger.submit(
-        NAME, "ann", [answer(leases[0], "b")], now=desk.now, role=Role.ANNOTATOR, idempotency=("key-1", "digest")
+    again, replayed = submit(
+        desk.store.ledger,
+        NAME,
+        "ann",
+        [answer(leases[0], "b")],
+        now=desk.now,
+        role=Role.ANNOTATOR,
+        idempotency=("key-1", "digest"),
     )
     assert (again, replayed) == (first, True)
     assert desk.store.projects.row(NAME).spent == 2
@@ -227,7 +233,7 @@ def test_results_comments_and_seconds_are_kept(desk):
     [lease] = desk.grant("ann", 0)
     result = [{"z": 1, "a": {"choices": ["x\x00"]}}]
     sent = Answer(lease=lease.id, value="digest", result=result, seconds=1.5, comment="hm\x00")
-    desk.store.ledger.submit(NAME, "ann", [sent], now=desk.now, role=Role.ANNOTATOR)
+    submit(desk.store.ledger, NAME, "ann", [sent], now=desk.now, role=Role.ANNOTATOR)
     [kept] = desk.store.ledger.history(NAME, 0)["annotations"]
     assert (kept["result"], kept["seconds"], kept["comment"], kept["label"]) == (result, 1.5, "hm\ufffd", None)
     assert kept["created_at"] == desk.now.isoformat()

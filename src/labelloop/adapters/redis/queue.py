@@ -61,24 +61,6 @@ class RedisQueue:
         answers = self._scripts.run_all("propose", name, calls)
         return [_candidates(name, one, taken) for one, taken in zip(pulls, answers, strict=True)]
 
-    def propose(
-        self,
-        name: str,
-        annotator: Subject,
-        count: int,
-        *,
-        expires_at: datetime,
-        review: bool = False,
-        pulls: int | None = None,
-        covers: Sequence[int] = (),
-    ) -> list[Candidate]:
-        """As `propose_all`, for one annotator; raises TooOften."""
-        one = Pull(annotator=annotator, count=count, review=review, pulls=pulls, covers=covers)
-        proposed = self.propose_all(name, [one], expires_at=expires_at)[0]
-        if isinstance(proposed, TooOften):
-            raise proposed
-        return proposed
-
     @guarded
     def drop(self, name: str, annotator: Subject, states: Sequence[SlotState]) -> None:
         calls = [("exact", annotator, as_json(part)) for part in chunks(states, FEW)]
@@ -89,10 +71,6 @@ class RedisQueue:
         calls: list[tuple[str | int, ...]]
         calls = [(annotator, *part) for annotator, items in counted for part in chunks(items, FEW)]
         self._scripts.run_all("done", name, calls)
-
-    def done(self, name: str, annotator: Subject, items: Sequence[ItemNumber]) -> None:
-        """As `done_all`, for one annotator."""
-        self.done_all(name, [(annotator, items)])
 
     @guarded
     def put_back(self, name: str, annotator: Subject, items: Sequence[ItemNumber], *, skip: bool) -> None:

@@ -95,15 +95,7 @@ class GroupCommit:
         try:
             with self._begin(covered) as connection:
                 for operation in group:  # which grows meanwhile
-                    try:
-                        operation.result = operation.work(connection)
-                    except OperationalError:
-                        # The server went away or the disk is full: the transaction may be gone, and no savepoint helps.
-                        raise
-                    except Exception as error:
-                        if connection.invalidated:
-                            raise
-                        raise _OperationFailed from error
+                    _run(connection, operation)
                     if operation is group[-1]:
                         self._join_covered(group, covered)
         except _OperationFailed:
@@ -117,20 +109,33 @@ class GroupCommit:
 
 
 class _OperationFailed(Exception):
-    """Says that the cause is an operation's own, and undoes the transaction."""
+    """Says that an error is an operation's own, and undoes what it did."""
+
+    def __init__(self, own: Exception) -> None:
+        super().__init__(str(own))
+        self.own = own
+
+
+def _run(connection: Connection, operation: _Operation) -> None:
+    """Do its work; an error of its own is _OperationFailed, one of the database surfaces as it is."""
+    try:
+        operation.result = operation.work(connection)
+    except OperationalError:
+        # The server went away or the disk is full: the transaction may be gone, and no savepoint helps.
+        raise
+    except Exception as error:
+        if connection.invalidated:
+            raise
+        raise _OperationFailed(error) from error
 
 
 def _attempt(connection: Connection, operation: _Operation) -> None:
     operation.error = None
     try:
         with connection.begin_nested():
-            operation.result = operation.work(connection)
-    except OperationalError:
-        raise
-    except Exception as error:
-        if connection.invalidated:
-            raise
-        operation.error = error
+            _run(connection, operation)
+    except _OperationFailed as failed:
+        operation.error = failed.own
 
 
 def _fail(group: Iterable[_Operation], error: BaseException) -> None:

@@ -15,10 +15,8 @@ from labelloop.adapters.sql.grants import Grants
 from labelloop.adapters.sql.leases import Closing, Renewal
 from labelloop.adapters.sql.submissions import Submissions
 from labelloop.domain.errors import IdempotencyMismatch
-from labelloop.domain.states import AssignmentState, ItemState, Lane, Role
+from labelloop.domain.states import AssignmentState, ItemState, Lane
 from labelloop.domain.types import (
-    Answer,
-    Candidate,
     ItemNumber,
     Json,
     Lease,
@@ -55,43 +53,11 @@ class SqlLedger:
         grants = Grants(project=project, proposals=proposals, now=now, expires_at=expires_at, most=most, budget=budget)
         return self._database.group(project, grants)
 
-    def grant(
-        self,
-        name: str,
-        annotator: Subject,
-        candidates: Sequence[Candidate],
-        *,
-        now: datetime,
-        expires_at: datetime,
-        most: int,
-        budget: int | None = None,
-    ) -> list[Lease]:
-        """As `grant_all`, for one annotator."""
-        proposals = [Proposal(annotator=annotator, candidates=candidates)]
-        return self.grant_all(name, proposals, now=now, expires_at=expires_at, most=most, budget=budget)[0]
-
     def submit_all(
         self, name: str, submissions: Sequence[Submission], *, now: datetime
     ) -> list[tuple[list[LeaseOutcome], bool] | IdempotencyMismatch]:
         project = self._database.id_of(name)
         return self._database.group(project, Submissions(project=project, submissions=submissions, now=now))
-
-    def submit(
-        self,
-        name: str,
-        annotator: Subject,
-        answers: Sequence[Answer | LeaseOutcome],
-        *,
-        now: datetime,
-        role: Role,
-        idempotency: tuple[str, str] | None = None,
-    ) -> tuple[list[LeaseOutcome], bool]:
-        """As `submit_all`, for one call; raises IdempotencyMismatch."""
-        one = Submission(annotator=annotator, role=role, answers=answers, idempotency=idempotency)
-        recorded = self.submit_all(name, [one], now=now)[0]
-        if isinstance(recorded, IdempotencyMismatch):
-            raise recorded
-        return recorded
 
     def renew(
         self, name: str, annotator: Subject, leases: Sequence[LeaseId], *, now: datetime, expires_at: datetime

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Row, and_, bindparam, func, insert, select, t
 
 from labelloop.adapters.sql import tables
 from labelloop.adapters.sql.database import Database, chunks
-from labelloop.adapters.sql.driver import Driver, inserting, statement
+from labelloop.adapters.sql.driver import Driver, Statement, inserting, statement
 from labelloop.domain.errors import Invalid
 from labelloop.domain.states import ItemState, Lane
 from labelloop.domain.types import ItemNumber, Json, ModelNumber, Query, RankGap, Round, RoundNumber
@@ -34,6 +34,9 @@ _ASKED = statement(
     "SELECT q.item, q.lane, q.rank, q.score, q.probability, i.needed, i.priority, i.requires"
     " FROM query q JOIN item i ON i.project = q.project AND i.number = q.item"
     " WHERE q.project = ? AND q.round = ? AND i.state = 'pooled' ORDER BY q.lane, q.rank"
+)
+_PLANNED = statement(
+    "SELECT item, lane, rank, score, probability, needed FROM query WHERE project = ? AND round = ? ORDER BY lane, rank"
 )
 _FORGET = statement(
     "DELETE FROM query WHERE project = ? AND round = ?"
@@ -123,16 +126,15 @@ class SqlRounds:
         return None if row is None else _round(row)
 
     def planned(self, name: str, number: RoundNumber) -> list[Query]:
-        project = self._database.id_of(name)
-        own = and_(_queries.c.project == project, _queries.c.round == number)
-        with self._database.read() as connection:
-            rows = connection.execute(select(_queries).where(own).order_by(_queries.c.lane, _queries.c.rank)).all()
-        return [_query(row, needed=row.needed) for row in rows]
+        return self._read(_PLANNED, name, number)
 
     def queries(self, name: str, number: RoundNumber) -> list[Query]:
+        return self._read(_ASKED, name, number)
+
+    def _read(self, asked: Statement, name: str, number: RoundNumber) -> list[Query]:
         project = self._database.id_of(name)
         with self._database.read() as connection:
-            rows = Driver(connection).rows(_ASKED, project, number)
+            rows = Driver(connection).rows(asked, project, number)
         return [Query(ItemNumber(item), _LANES[lane], *why) for item, lane, *why in rows]
 
     def recent(self, name: str, limit: int) -> list[Round]:
@@ -159,18 +161,6 @@ class SqlRounds:
                 for row in rows:
                     found.setdefault(ItemNumber(row.item), Lane(row.lane))
         return found
-
-
-def _query(row: Row[Any], *, needed: int, priority: int = 0) -> Query:
-    return Query(
-        item=ItemNumber(row.item),
-        lane=Lane(row.lane),
-        rank=row.rank,
-        score=row.score,
-        probability=row.probability,
-        needed=needed,
-        priority=priority,
-    )
 
 
 def _gaps(project: int) -> Any:
