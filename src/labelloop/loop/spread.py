@@ -10,13 +10,13 @@ from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
-from scipy.sparse import csr_array, issparse, vstack
 
 from labelloop import schema, strategies
 from labelloop.loop.evidence import EvidenceSource, features_of, taken
 from labelloop.loop.pool import PoolView
 from labelloop.maths import clusters, diversity
 from labelloop.maths.arrays import Floats, Ints, Matrix
+from labelloop.maths.geometry import stack
 from labelloop.projects import ModalStrategy, Project, StrategySpec
 from labelloop.strategies import Evidence, Need, Picker
 
@@ -34,18 +34,11 @@ def _mixed(features: Matrix, count: int, rng: np.random.Generator, *, labeled: M
     """Typical rows and rows of clusters of their own in turn: the first teach most, the second meet rare classes."""
     typical = diversity.herding(features, -(-count // 2), rng, labeled=labeled)
     rest = np.setdiff1d(np.arange(features.shape[0]), typical)
-    held = features[typical] if labeled is None else _stacked(labeled, features[typical])
+    held = features[typical] if labeled is None else stack([labeled, features[typical]])
     aside = clusters.k_means_start(features[rest], count - len(typical), rng, labeled=held)
     picked = np.empty(len(typical) + len(aside), dtype=np.intp)
     picked[0 : 2 * len(typical) : 2], picked[1 : 2 * len(aside) : 2] = typical, rest[aside]
     return picked
-
-
-def _stacked(above: Matrix, below: Matrix) -> Matrix:
-    if issparse(below):
-        return csr_array(vstack([above, below]))
-    joined: Matrix = np.concatenate([above, below])
-    return joined
 
 
 _STARTS: dict[str, _Start] = {

@@ -13,7 +13,6 @@ from importlib.metadata import version
 from typing import Any
 
 import numpy as np
-from scipy.sparse import csr_array, issparse, vstack
 
 from labelloop import schema
 from labelloop.domain.errors import CannotTrain
@@ -23,6 +22,7 @@ from labelloop.loop.featurize import Beat, featurize
 from labelloop.loop.pool import audit_labels, synthetic_labels, training_labels
 from labelloop.maths import calibration, degeneracy, estimation
 from labelloop.maths.arrays import Floats, Ints, Matrix
+from labelloop.maths.geometry import stack
 from labelloop.ports import Classifier, Estimators, Ports
 from labelloop.projects import Project
 
@@ -72,12 +72,12 @@ class Fitting:
     def rows(self, features: Matrix, codes: Ints) -> tuple[Matrix, Ints]:
         """The rows to fit on: these, first, and what is made up to go with them."""
         if self.given is not None and len(self.given[1]):
-            features, codes = _below(features, self.given[0]), np.concatenate([codes, self.given[1]])
+            features, codes = stack([features, self.given[0]]), np.concatenate([codes, self.given[1]])
         spec = self.project.synthetic
         if spec is None or not len(codes):
             return features, codes
         made, made_codes = self.estimators.synthesize(spec, features, codes, seed=self.seed)
-        return _below(features, made), np.concatenate([codes, made_codes])
+        return stack([features, made]), np.concatenate([codes, made_codes])
 
     def fit(self, features: Matrix, codes: Ints) -> Classifier:
         """A classifier fitted on all of them."""
@@ -107,13 +107,6 @@ def fit(
     if project.model.calibrate and len(codes) >= LEAST_TO_CALIBRATE:
         temperature = _temperature(fitting, features, codes)
     return Calibrated(classifier=classifier, temperature=temperature, width=len(schema.of(project).classes))
-
-
-def _below(upper: Matrix, lower: Matrix) -> Matrix:
-    """Rows of one kind and width, one below the other."""
-    if issparse(upper):
-        return csr_array(vstack([upper, lower], format="csr"))
-    return np.concatenate([upper, lower])
 
 
 def pixel_shape(project: Project) -> tuple[int, ...] | None:

@@ -3,11 +3,11 @@
 What is chosen by them is the business of `diversity`, `clusters` and `rarity`.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 import numpy as np
-from scipy.sparse import issparse
+from scipy.sparse import csr_array, issparse, vstack
 
 from labelloop.maths.arrays import Floats, Ints, Matrix
 
@@ -100,6 +100,18 @@ def row_count(features: Matrix) -> int:
         3
     """
     return int(features.shape[0])
+
+
+def stack(parts: Sequence[Matrix]) -> Matrix:
+    """Matrices of one kind and width, one below the other.
+
+    Example:
+        >>> stack([np.zeros((3, 2)), np.ones((1, 2))]).shape
+        (4, 2)
+    """
+    if issparse(parts[0]):
+        return csr_array(vstack(parts, format="csr"))
+    return np.concatenate(parts)
 
 
 def residuals(probabilities: Floats) -> Floats:

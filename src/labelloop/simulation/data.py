@@ -19,6 +19,7 @@ from labelloop.domain.errors import InvalidProject
 from labelloop.domain.states import ItemState
 from labelloop.domain.types import Item, ItemNumber, NewItem
 from labelloop.maths.arrays import Ints, Matrix
+from labelloop.maths.geometry import stack
 from labelloop.projects import Project
 
 
@@ -80,7 +81,7 @@ def _features(files: FeatureFiles, project: Project, rows: Sequence[NewItem], *,
         items = [_item(place * size + at, row) for at, row in enumerate(rows[start : start + size])]
         files.ensure(project, place, items)
         parts.append(files.shard(project, place))
-    return shards.stack(parts)
+    return stack(parts)
 
 
 def _item(number: int, row: NewItem) -> Item:

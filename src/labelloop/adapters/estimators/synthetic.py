@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 from imblearn.over_sampling import ADASYN, SMOTE, RandomOverSampler
-from scipy.sparse import csr_array, issparse
 
 from labelloop.maths.arrays import Ints, Matrix
+from labelloop.maths.geometry import stack
 from labelloop.projects import Synthetic
 
 
@@ -31,7 +31,7 @@ def rows(spec: Synthetic, features: Matrix, codes: Ints, *, seed: int) -> tuple[
             made.append(np.full(fresh.shape[0], code, dtype=np.int64))
     if not parts:
         return features[:0], np.zeros(0, dtype=np.int64)
-    return _stacked(parts), np.concatenate(made)
+    return stack(parts), np.concatenate(made)
 
 
 def _of_class(spec: Synthetic, features: Matrix, codes: Ints, *, code: int, goal: int, seed: int) -> Matrix:
@@ -54,11 +54,3 @@ def _sampler(spec: Synthetic, *, count: int, goal: dict[int, int], seed: int) ->
     if spec.kind == "adasyn":
         return ADASYN(sampling_strategy=goal, random_state=seed, n_neighbors=near)
     return SMOTE(sampling_strategy=goal, random_state=seed, k_neighbors=near)
-
-
-def _stacked(parts: list[Any]) -> Matrix:
-    if issparse(parts[0]):
-        from scipy.sparse import vstack
-
-        return csr_array(vstack(parts, format="csr"))
-    return np.concatenate(parts)

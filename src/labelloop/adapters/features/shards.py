@@ -1,10 +1,10 @@
 """Rows as files keep them: one array when dense, the three of a csr matrix when sparse; who made them is not known."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from scipy.sparse import csr_array, issparse, vstack
+from scipy.sparse import csr_array, issparse
 
 from labelloop.maths.arrays import Ints, Matrix
 
@@ -33,13 +33,6 @@ def unpack(arrays: Mapping[str, Any], width: int) -> Matrix:
     matrix.has_sorted_indices = True
     matrix.has_canonical_format = True
     return matrix
-
-
-def stack(parts: Sequence[Matrix]) -> Matrix:
-    """Matrices of one kind and width, one below the other."""
-    if issparse(parts[0]):
-        return csr_array(vstack(parts, format="csr"))
-    return np.concatenate(parts)
 
 
 def pick(matrix: Matrix, rows: Ints) -> Matrix:

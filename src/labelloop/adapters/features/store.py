@@ -21,6 +21,7 @@ from labelloop.domain.errors import InvalidFeatures
 from labelloop.domain.states import ItemState
 from labelloop.domain.types import Item
 from labelloop.maths.arrays import Ints, Matrix
+from labelloop.maths.geometry import stack
 from labelloop.projects import Project
 
 _FORMAT = 1
@@ -66,7 +67,7 @@ class FeatureFiles:
                 known = None
             done = 0 if known is None else int(known.notes["rows"])
             fresh = self._compute(project, folder, items[done:])
-            matrix = fresh if known is None else shards.stack([_matrix(known), fresh])
+            matrix = fresh if known is None else stack([_matrix(known), fresh])
             columns = {**shards.pack(matrix), "marks": marks}
             arrays.save(folder, _name(shard), columns, notes={"rows": len(items), "width": int(matrix.shape[1])})
 
@@ -103,7 +104,7 @@ class FeatureFiles:
             order.append(here)
         if len(parts) == 1:
             return parts[0]
-        return shards.pick(shards.stack(parts), np.argsort(np.concatenate(order)))
+        return shards.pick(stack(parts), np.argsort(np.concatenate(order)))
 
     def shape(self, project: Project) -> tuple[int, ...] | None:
         """Height, width and channels of one item's pixels; None for other features and before the first fit."""
