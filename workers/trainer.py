@@ -1,4 +1,4 @@
-"""The trainer: trains in a fresh process per job, because CUDA does not survive a fork and memory comes back whole."""
+"""The trainer: trains in a process per job, forked before anything is computed; its memory comes back whole."""
 
 from . import process
 
@@ -6,6 +6,9 @@ from . import process
 def main() -> None:
     """Run until SIGTERM or SIGINT."""
     settings = process.prepare("trainer")
+    import labelloop.adapters.estimators.sklearn_kind  # what is loaded here need not be loaded for each training
+    import labelloop.jobs  # noqa: F401
+
     process.serve(settings, "trainer")
 
 

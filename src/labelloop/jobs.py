@@ -1,7 +1,8 @@
 """The door for rq: functions that a worker runs, by ids only. Their import paths are on the wire: an API.
 
 A job is a row in SQL; here it is claimed, kept alive by a heartbeat while it runs, and ended with a result or a
-problem. A second run of the same attempt finds it claimed and does nothing.
+problem. A second run of the same attempt finds it claimed and does nothing. The steward of this home sees at once when
+the process that runs it dies; others see it by its silence.
 """
 
 import threading
@@ -90,7 +91,7 @@ def tidy(project: str) -> None:
 
 @cache
 def ports() -> Ports:
-    """The ports of this process, wired once. A process that rq spawned for one job has no log yet."""
+    """The ports of this process, wired once. A process that was spawned for one job has no log yet."""
     settings = Settings()
     telemetry.configure(log_format=settings.log_format, level=settings.log_level)
     return wiring.build(settings)
@@ -98,10 +99,14 @@ def ports() -> Ports:
 
 def _run(job_id: str, attempt: int, work: Callable[[Ports, Job, Beat], Mapping[str, Any]]) -> None:
     hand = ports()
-    job = hand.jobs.claim(JobId(job_id), attempt, hand.clock.now())
-    if job is None:
-        return
-    note = log.bind(job=job_id, attempt=attempt, project=job.project)
+    with hand.claims.hold(JobId(job_id), attempt) as ours:
+        job = hand.jobs.claim(JobId(job_id), attempt, hand.clock.now()) if ours else None
+        if job is not None:
+            _run_claimed(hand, job, attempt, work)
+
+
+def _run_claimed(hand: Ports, job: Job, attempt: int, work: Callable[[Ports, Job, Beat], Mapping[str, Any]]) -> None:
+    note = log.bind(job=job.id, attempt=attempt, project=job.project)
     # Counted before the work: labels that arrive meanwhile belong to the next training.
     resolved = hand.pool.counts(job.project).resolved
     result: Mapping[str, Any] | None = None

@@ -8,6 +8,7 @@ from pathlib import Path
 from labelloop.adapters.estimators.kinds import EstimatorKinds
 from labelloop.adapters.features.store import FeatureFiles
 from labelloop.adapters.files.artifacts import ArtifactFiles
+from labelloop.adapters.files.claims import ClaimFiles
 from labelloop.adapters.files.columns import ColumnFiles
 from labelloop.adapters.files.maps import MapFiles
 from labelloop.adapters.layouts.planes import Planes
@@ -62,6 +63,7 @@ def build(settings: Settings) -> Ports:
         queue=queue,
         queue_health=queue,
         bus=RqBus(messages),
+        claims=ClaimFiles(settings.home),
         features=FeatureFiles(settings.home, settings.item_roots),
         scores=ColumnFiles(settings.home),
         estimators=EstimatorKinds(),

@@ -3,8 +3,14 @@
 import os
 import sys
 import time
+from collections.abc import Callable
 
+from labelloop.supervisor import leash
 from labelloop.supervisor.child import FIRST_PAUSE, Child, Program
+
+
+def _running(code: str) -> Callable[[Program], leash.Running]:
+    return lambda program: leash.spawn((sys.executable, "-S", "-c", code), program.env)
 
 
 def _until_started(child: Child, within: float) -> float:
@@ -18,7 +24,7 @@ def _until_started(child: Child, within: float) -> float:
 
 def test_a_crash_loop_slows_down_and_never_ends() -> None:
     """Each death doubles the wait before the next start, and the count of restarts grows."""
-    child = Child(Program(name="doomed", argv=(sys.executable, "-S", "-c", "raise SystemExit(3)"), env=os.environ))
+    child = Child(Program(name="doomed", argv=(), env=os.environ), _running("raise SystemExit(3)"))
     waits = []
     for _ in range(4):
         _until_started(child, 20)
@@ -34,9 +40,7 @@ def test_a_crash_loop_slows_down_and_never_ends() -> None:
 
 def test_a_process_ends_politely_when_asked() -> None:
     """Asked, a process may finish what it does; then nothing is left to kill."""
-    child = Child(
-        Program(name="sleeper", argv=(sys.executable, "-S", "-c", "import time; time.sleep(60)"), env=os.environ)
-    )
+    child = Child(Program(name="sleeper", argv=(), env=os.environ), _running("import time; time.sleep(60)"))
     _until_started(child, 20)
     assert child.running
     child.ask()

@@ -15,8 +15,8 @@ from labelloop.supervisor import leash
 HORSE = """
 import time
 from labelloop.adapters.rq.workers import TiedWorker
-from rq import SpawnWorker
-SpawnWorker.main_work_horse = lambda self, job, queue: time.sleep(60)
+from rq import Worker
+Worker.main_work_horse = lambda self, job, queue: time.sleep(60)
 print("ready", flush=True)
 TiedWorker.main_work_horse(object.__new__(TiedWorker), None, None)
 """
@@ -33,7 +33,7 @@ def _gone(pid: int) -> bool:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel's parent death signal is Linux's")
 def test_the_process_of_a_job_ends_when_its_worker_is_killed(tmp_path: Path) -> None:
-    """Kill -9 of a trainer ends the training it spawned; the steward hands it to another."""
+    """Kill -9 of a trainer ends the training it began; the steward hands it to another."""
     (tmp_path / "horse.py").write_text(HORSE)
     (tmp_path / "trainer.py").write_text(
         "import subprocess, sys\n"

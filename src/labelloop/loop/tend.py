@@ -20,7 +20,7 @@ from labelloop.ports import Ports
 from labelloop.projects import Project
 
 SILENCE = timedelta(seconds=10)
-"""A running job whose worker has said nothing for so long is handed to another."""
+"""A job whose worker has said nothing for so long is handed to another; one that is known to have died, at once."""
 ATTEMPTS = 5
 """A job that killed so many workers is given up."""
 GAVE_UP = "gave-up"
@@ -81,11 +81,19 @@ def reconcile(ports: Ports, project: Project) -> int:
 def dispatch(ports: Ports, name: str) -> None:
     """Hand unfinished jobs to workers; give up on one that killed too many."""
     now = ports.clock.now()
-    for job in ports.jobs.unfinished(name, now - SILENCE):
+    for job in _left(ports, name, now):
         if job.attempt > ATTEMPTS:
             _give_up(ports, job, now)
         else:
             ports.bus.send(job)
+
+
+def _left(ports: Ports, name: str, now: datetime) -> list[Job]:
+    """Jobs that nobody works on: due ones, and those whose worker has died or fallen silent."""
+    left = ports.jobs.unfinished(name, now - SILENCE)
+    known = {job.id for job in left}
+    others = [job for job in ports.jobs.unfinished(name, now) if job.id not in known]
+    return left + [job for job in others if job.state is JobState.DUE or ports.claims.dropped(job.id, job.attempt - 1)]
 
 
 def _give_up(ports: Ports, job: Job, now: datetime) -> None:

@@ -437,6 +437,16 @@ class Bus(Protocol):
         """Tell the steward that a project has something to settle. Cheap; may be dropped."""
 
 
+class Claims(Protocol):
+    """Which attempt of a job a process works on, for as long as that process lives."""
+
+    def hold(self, job: JobId, attempt: int) -> AbstractContextManager[bool]:
+        """Enter with True when it is ours, with False when another process works on the same attempt."""
+
+    def dropped(self, job: JobId, attempt: int) -> bool:
+        """Whether the process that held it has died. False also where that cannot be seen from here."""
+
+
 class Lock(Protocol):
     """One holder at a time across processes and hosts."""
 
@@ -460,6 +470,7 @@ class Ports:
     queue: Queue
     queue_health: QueueHealth
     bus: Bus
+    claims: Claims
     features: FeatureStore
     scores: ScoreFiles
     estimators: Estimators

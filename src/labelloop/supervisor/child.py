@@ -1,8 +1,7 @@
 """One supervised process: alive, or waiting out its backoff before the next start."""
 
-import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from labelloop import telemetry
@@ -18,7 +17,10 @@ log = telemetry.logger("labelloop.supervisor")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Program:
-    """What to run under which name, with which open files; `patience` is how long it may take to end by itself."""
+    """What to run under which name, with which open files; `patience` is how long it may take to end by itself.
+
+    `argv` is a module and its arguments, as after `python -m`.
+    """
 
     name: str
     argv: Sequence[str]
@@ -27,13 +29,17 @@ class Program:
     patience: float = 10.0
 
 
-class Child:
-    """Keeps one program running. Give up never; log every death."""
+Start = Callable[[Program], leash.Running]
 
-    def __init__(self, program: Program) -> None:
+
+class Child:
+    """Keeps one program running, by `start`. Give up never; log every death."""
+
+    def __init__(self, program: Program, start: Start) -> None:
         self.program = program
+        self._start = start
         self.restarts = 0
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: leash.Running | None = None
         self._started = 0.0
         self._start_at = 0.0
         self.pause = FIRST_PAUSE
@@ -50,7 +56,7 @@ class Child:
         if self._process is None:
             if now < self._start_at:
                 return False
-            self._process = leash.spawn(self.program.argv, self.program.env, fds=self.program.fds)
+            self._process = self._start(self.program)
             self._started = now
             return True
         code = self._process.poll()

@@ -18,6 +18,7 @@ from labelloop.settings import Settings
 from labelloop.supervisor import keyring, programs
 from labelloop.supervisor.child import Child
 from labelloop.supervisor.door import Door
+from labelloop.supervisor.nursery import starter
 from labelloop.supervisor.programs import Counts
 from labelloop.supervisor.server import RedisServer
 
@@ -67,17 +68,21 @@ class House:
         """
         home = self.settings.home
         home.mkdir(parents=True, exist_ok=True)
-        with _alone(home), self._signals(), Door(self.settings.host, self.settings.port) as door:
-            redis = RedisServer(self.settings)
+        with (
+            _alone(home),
+            self._signals(),
+            Door(self.settings.host, self.settings.port) as door,
+            RedisServer(self.settings) as redis,
+            starter(programs.environment(self.settings, redis.url), (door.fd,)) as start,
+        ):
             try:
-                redis.start()
                 settings = self.settings.model_copy(update={"redis_url": redis.url})
                 keys = self._open_keys(settings)
                 env = programs.environment(settings, redis.url)
-                self._children = [Child(program) for program in programs.programs(self._counts, env, door.fd)]
+                self._children = [Child(program, start) for program in programs.programs(self._counts, env, door.fd)]
                 self._loop(redis, Ready(url=self.url, home=home, keys=keys), announce)
             finally:
-                self._stop(redis)
+                self._end_children()
                 (home / STATE_FILE).unlink(missing_ok=True)
 
     def _loop(self, redis: RedisServer, ready: Ready, announce: Callable[[Ready], None]) -> None:
@@ -103,8 +108,8 @@ class House:
         state = {"pid": os.getpid(), "url": self.url, "redis_url": redis.url, "processes": processes}
         keyring.write_private(self.settings.home / STATE_FILE, state)
 
-    def _stop(self, redis: RedisServer) -> None:
-        """The API first, so that nobody is answered any more, then the workers, Redis last."""
+    def _end_children(self) -> None:
+        """The API first, so that nobody is answered any more, then the workers; Redis ends after them."""
         children = list(reversed(self._children))
         for child in children:
             child.ask()
@@ -113,7 +118,6 @@ class House:
             time.sleep(TICK)
         for child in children:
             child.kill()
-        redis.stop()
 
     @contextmanager
     def _signals(self) -> Iterator[None]:

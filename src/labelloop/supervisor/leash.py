@@ -5,7 +5,7 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import IO
+from typing import IO, Protocol
 
 import psutil
 
@@ -20,6 +20,26 @@ if os.getppid() != int(sys.argv[1]):
     sys.exit("the process that started this one is gone")
 os.execv(sys.argv[2], sys.argv[2:])
 """
+
+
+class Running(Protocol):
+    """A process that was started, as `subprocess.Popen` shows it."""
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+
+    def poll(self) -> int | None:
+        """Its exit code; None while it runs."""
+
+    def wait(self) -> int:
+        """Its exit code, when it has one."""
+
+    def terminate(self) -> None:
+        """Ask it to end."""
+
+    def kill(self) -> None:
+        """End it."""
 
 
 def spawn(
@@ -42,7 +62,7 @@ def spawn(
     )
 
 
-def kill(process: subprocess.Popen[bytes]) -> None:
+def kill(process: Running) -> None:
     """Kill it and all its descendants, now."""
     family: list[psutil.Process] = []
     with suppress(psutil.Error):

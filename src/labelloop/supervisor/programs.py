@@ -2,7 +2,6 @@
 
 import os
 import socket
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -36,14 +35,13 @@ def environment(settings: Settings, redis_url: str) -> dict[str, str]:
 
 def programs(counts: Counts, env: dict[str, str], door: int) -> Iterator[Program]:
     """In the order they start; they end in the opposite order. `door` is the socket that the API serves on."""
-    module = (sys.executable, "-m")
     for kind, count in (("steward", counts.steward), ("sampler", counts.sampler), ("trainer", counts.trainer)):
         for place in range(1, count + 1):
             name = kind if count == 1 else f"{kind}-{place}"
-            yield Program(name=name, argv=(*module, f"labelloop_workers.{kind}"), env=env)
+            yield Program(name=name, argv=(f"labelloop_workers.{kind}",), env=env)
     for place in range(1, counts.api + 1):
         name = "api" if place == 1 else f"api-{place}"
-        serve = (*module, "labelloop.cli", "serve", "--standby", "--fd", str(door))
+        serve = ("labelloop.cli", "serve", "--standby", "--fd", str(door))
         yield Program(name=name, argv=serve, env=env, fds=(door,))
 
 

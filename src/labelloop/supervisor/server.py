@@ -1,6 +1,8 @@
 """The Redis of a service: somebody else's by URL, or our own, which is started again when it dies."""
 
 import time
+from types import TracebackType
+from typing import Self
 
 from labelloop import telemetry
 from labelloop.adapters.redis.embedded import EmbeddedRedis
@@ -36,7 +38,7 @@ class RedisServer:
         except (OSError, ValueError):
             return None
 
-    def start(self) -> None:
+    def __enter__(self) -> Self:
         """Start our own.
 
         Raises:
@@ -44,6 +46,12 @@ class RedisServer:
         """
         if self._embedded is not None:
             self._embedded.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        """Stop our own."""
+        if self._embedded is not None:
+            self._embedded.stop()
 
     def tend(self) -> bool:
         """Start our own again when it died. Returns whether it did."""
@@ -61,8 +69,3 @@ class RedisServer:
             self._look_at = now + PAUSE_SECONDS
             return False
         return True
-
-    def stop(self) -> None:
-        """Stop our own."""
-        if self._embedded is not None:
-            self._embedded.stop()

@@ -5,7 +5,10 @@ nodes are checked in `tree_nodes` before the estimator is handed out.
 """
 
 import io
+import sys
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from typing import Any
 
@@ -27,6 +30,28 @@ TRUSTED = (
 )
 """Types beyond skops' own list that the allowed classifiers are made of."""
 
+
+LOADS_TORCH = "sklearn.externals.array_api_compat.torch"
+
+
+@contextmanager
+def _without_torch() -> Iterator[None]:
+    """Importing skops looks through every module of scikit-learn; the one that loads torch is left out."""
+    if LOADS_TORCH in sys.modules:
+        yield
+        return
+    modules: dict[str, Any] = sys.modules
+    modules[LOADS_TORCH] = None  # what Python takes for "there is no such module"
+    try:
+        yield
+    finally:
+        del modules[LOADS_TORCH]
+
+
+with _without_torch():  # a second instead of five, and 200 MB less
+    import skops.io
+    from skops.io.exceptions import UntrustedTypesFoundException
+
 _ALWAYS = 16 << 20
 _RATIO = 50
 _MOST = 2 << 30
@@ -39,8 +64,6 @@ def versions() -> dict[str, str]:
 
 def dump(estimator: Any) -> bytes:
     """The estimator as a compressed skops file."""
-    import skops.io
-
     return bytes(skops.io.dumps(estimator, compression=zipfile.ZIP_DEFLATED, compresslevel=1))
 
 
@@ -50,9 +73,6 @@ def load(blob: bytes) -> Any:
     Raises:
         BadArtifact: not a skops file, too large when unpacked, types that are not trusted, or no classifier inside.
     """
-    import skops.io
-    from skops.io.exceptions import UntrustedTypesFoundException
-
     _bounded(blob)
     try:
         with noted("skops"):

@@ -10,7 +10,7 @@ import sys
 from typing import Any, TypeVar
 
 from redis import Redis
-from rq import Queue, SimpleWorker, SpawnWorker
+from rq import Queue, SimpleWorker, SpawnWorker, Worker
 from rq.job import Job
 from rq.serializers import JSONSerializer
 from rq.worker import BaseWorker
@@ -29,11 +29,15 @@ MONITORING_SECONDS = 5
 PR_SET_PDEATHSIG = 1
 
 
-class TiedWorker(SpawnWorker):
-    """Its job's process ends with it, also when it is killed: nobody trains on for a service that is gone."""
+class TiedWorker(Worker):
+    """Runs each job in a process of its own that ends with the worker, also when that is killed.
+
+    A fork starts in milliseconds with what the worker has loaded. The worker itself computes nothing: no CUDA context
+    and no pool of threads is there to be torn by it.
+    """
 
     def main_work_horse(self, job: Job, queue: Queue) -> None:
-        """Run in the job's process: ask the kernel first to end it with the thread that spawned it (Linux)."""
+        """Run in the job's process: ask the kernel first to end it with the worker's main thread (Linux)."""
         if sys.platform == "linux":
             ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         super().main_work_horse(job, queue)
@@ -44,9 +48,9 @@ def sampler_worker(connection: Redis, **options: Any) -> SimpleWorker:
     return _worker(SimpleWorker, SAMPLER, connection, options)
 
 
-def trainer_worker(connection: Redis, **options: Any) -> SpawnWorker:
-    """Trains in a new process each, because CUDA does not survive a fork."""
-    return _worker(TiedWorker, TRAINER, connection, options)
+def trainer_worker(connection: Redis, **options: Any) -> BaseWorker:
+    """Trains in a new process each, so that its memory comes back whole. Where a fork is not safe it starts anew."""
+    return _worker(TiedWorker if sys.platform == "linux" else SpawnWorker, TRAINER, connection, options)
 
 
 def steward_worker(connection: Redis, **options: Any) -> SimpleWorker:
