@@ -34,8 +34,10 @@ ROOT = Path(__file__).parents[1]
 LEASE_SECONDS = 3.0
 PEOPLE = 32
 RERANK_SECONDS = 3.0
-DRAIN_SECONDS = 300.0
-ITEMS_A_MINUTE = 6_000
+PATIENCE = 60.0
+"""After the kills: so long without any answer, and what is left counts as stranded."""
+PIECE = 10_000
+ITEMS_A_MINUTE = 22_000
 """About what everybody can label under kills, so that work lasts about as long as they do."""
 VICTIMS = ("api", "api", "redis", "steward", "sampler", "trainer")
 DATABASE_VICTIMS = ("backend", "backend", "database")
@@ -58,11 +60,14 @@ def project(name: str) -> dict[str, Any]:
     }
 
 
-def items(count: int, seed: int) -> Iterator[dict[str, Any]]:
-    """Points of a plane."""
+def items(count: int, seed: int) -> Iterator[list[dict[str, Any]]]:
+    """Points of a plane, in pieces that are taken in within a call's patience."""
     rng = random.Random(seed)
-    for number in range(count):
-        yield {"key": f"p{number}", "data": {"x": rng.gauss(0, 1), "y": rng.gauss(0, 1), "n": number}}
+    for start in range(0, count, PIECE):
+        yield [
+            {"key": f"p{number}", "data": {"x": rng.gauss(0, 1), "y": rng.gauss(0, 1), "n": number}}
+            for number in range(start, min(start + PIECE, count))
+        ]
 
 
 @contextmanager
@@ -147,9 +152,11 @@ async def storm(
     calm.set()
     for one in people:
         one.sloth, one.most = 0.0, 50
-    deadline = time.time() + DRAIN_SECONDS
-    while time.time() < deadline and not await asyncio.to_thread(_drained, ports):  # noqa: ASYNC110 - nobody tells us
+    calm_since = time.time()
+    while not await asyncio.to_thread(_drained, ports):
         await asyncio.sleep(1.0)
+        if time.time() > max(calm_since, *(ended for _, ended in book.cycles[-PEOPLE:])) + PATIENCE:
+            break
     over.set()
     await asyncio.gather(*work, *others, return_exceptions=True)
     return {"kills": kills, "book": book, "broken": broken}
@@ -211,14 +218,21 @@ def ledger_of(ports: Any, name: str) -> Ledger:
     )
 
 
-def recoveries(kills: list[Any], cycles: list[tuple[float, float]]) -> dict[str, list[float]]:
-    """By victim: seconds from each kill to the end of the first whole cycle that began after it, ascending."""
-    found: dict[str, list[float]] = {}
+def recoveries(kills: list[Any], cycles: list[tuple[float, float]]) -> list[tuple[float, str, float]]:
+    """Of each kill: when, whom, and the seconds to the end of the first whole cycle that began after it."""
+    found = []
     for at, victim in kills:
         after = [ended for began, ended in cycles if began >= at]
         if after:
-            found.setdefault(victim, []).append(min(after) - at)
-    return {victim: sorted(seconds) for victim, seconds in found.items()}
+            found.append((at, victim, min(after) - at))
+    return found
+
+
+def _slowest(recovered: list[tuple[float, str, float]], most: int = 5) -> None:
+    """Say what else was killed while the slowest recovered: that is where to look."""
+    for at, victim, seconds in sorted(recovered, key=lambda one: -one[2])[:most]:
+        others = [f"{name} +{then - at:.1f}" for then, name, _ in recovered if at < then < at + seconds]
+        print(f"slow: {victim} took {seconds:.1f} s; meanwhile {', '.join(others) or 'nobody else'}")
 
 
 def main() -> int:
@@ -262,7 +276,8 @@ def _prepare(service: Any, count: int, seed: int) -> dict[str, str]:
     with service.client() as client:
         for name in PROJECTS:
             client.create_project(project(name))
-            client.ingest(name, items(count // (2 if name == "pair" else 1), seed))
+            for part in items(count // (2 if name == "pair" else 1), seed):
+                client.ingest(name, part)
         keys = {f"person-{at}": client.create_key(f"person-{at}", "annotator") for at in range(PEOPLE)}
         for name in PROJECTS:
             while client.project(name)["rounds"] == []:
@@ -281,8 +296,12 @@ def _judge(ports: Any, name: str, book: Notebook) -> tuple[Verdict, int]:
 
 def _report(seen: dict[str, Any], verdicts: dict[str, Any], options: argparse.Namespace) -> int:
     kills, book = seen["kills"], seen["book"]
-    by_victim = recoveries(kills, book.cycles)
-    took = sorted(second for seconds in by_victim.values() for second in seconds)
+    recovered = recoveries(kills, book.cycles)
+    took = sorted(seconds for _, _, seconds in recovered)
+    by_victim: dict[str, list[float]] = {}
+    for _, victim, seconds in sorted(recovered, key=lambda one: one[2]):
+        by_victim.setdefault(victim, []).append(seconds)
+    _slowest(recovered)
     totals = Counter(dict.fromkeys(("lost", "doubled", "over_cap", "stranded"), 0))
     for verdict, _ in verdicts.values():
         for part in totals:
@@ -295,6 +314,7 @@ def _report(seen: dict[str, Any], verdicts: dict[str, Any], options: argparse.Na
         "database": options.database,
         "minutes": options.minutes,
         "kills": len(kills),
+        "kills_while_work_was_left": len(took),
         "acknowledged": sum(count for _, count in verdicts.values()),
         **totals,
         "not_conserved": len(seen["broken"]),
@@ -305,8 +325,8 @@ def _report(seen: dict[str, Any], verdicts: dict[str, Any], options: argparse.Na
         "recovery_max_s": round(took[-1], 2) if took else None,
     }
     rows = [
-        {"victim": name, "kills": len(seconds), "recovery_p50_s": seconds[len(seconds) // 2], "slowest_s": seconds[-1]}
-        for name, seconds in by_victim.items()
+        {"victim": name, "kills": len(of_it), "recovery_p50_s": of_it[len(of_it) // 2], "slowest_s": of_it[-1]}
+        for name, of_it in by_victim.items()
     ]
     report.finish(f"chaos-{options.database}", rows, folder=options.keep or report.RESULTS, **facts)
     held = not (sum(totals.values()) or seen["broken"] or book.strange)

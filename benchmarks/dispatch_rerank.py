@@ -90,8 +90,10 @@ def rerank(on: Stage, name: str, rng: np.random.Generator, window: int) -> Reran
     if planned is None:
         raise SystemExit("the round was not saved")
     saved = time.perf_counter()
-    plan.serve(ports, project, planned)
-    return Reranked(selected - started, saved - selected, time.perf_counter() - saved)
+    plan.serve(ports, project, planned, queries)
+    took = Reranked(selected - started, saved - selected, time.perf_counter() - saved)
+    ports.rounds.forget(name)
+    return took
 
 
 def _swap(on: Stage, name: str) -> float | None:

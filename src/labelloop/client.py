@@ -281,6 +281,10 @@ class Client:
         """Make a model the champion; an older number rolls back."""
         return self._post(f"/v1/projects/{project}/models/{number}/promote")
 
+    def classes(self, project: str) -> dict[str, Any]:
+        """Of each class: the labels there are and that are wanted, and what each lane brought beside chance."""
+        return self._get(f"/v1/projects/{project}/classes")
+
     def curve(self, project: str) -> dict[str, Any]:
         """The learning curve."""
         return self._get(f"/v1/projects/{project}/curve")

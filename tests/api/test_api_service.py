@@ -181,6 +181,19 @@ def test_trainings_and_rounds_are_jobs_and_a_key_asks_once(service):
         assert http.post("/v1/projects/nope/trainings").status_code == 404
 
 
+def test_the_classes_of_a_fresh_project_are_all_there_and_empty(service):
+    """A row for each class, with nothing asked and nothing claimed of chance; annotators are not told."""
+    project = service.project()
+    with service.http(Role.REVIEWER) as http:
+        found = http.get(f"/v1/projects/{project}/classes").json()
+        assert http.get("/v1/projects/nope/classes").status_code == 404
+    with service.http(Role.ANNOTATOR) as http:
+        assert http.get(f"/v1/projects/{project}/classes").status_code == 403
+    assert (found["labels"], found["audit"]) == (0, 0)
+    assert found["classes"]
+    assert {one["lanes"]["minority"]["by_chance"] for one in found["classes"]} == {None}
+
+
 def test_models_and_curve_of_a_fresh_project_are_empty(service):
     """No champion yet, nothing to promote, and that is said."""
     project = service.project()

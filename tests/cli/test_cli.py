@@ -88,6 +88,14 @@ def test_a_wrong_variable_is_named(cli: Command, monkeypatch: pytest.MonkeyPatch
     assert "LABELLOOP_PORT" in said.err
 
 
+def test_the_quota_of_each_class_is_told(cli: Command, mail: str) -> None:
+    """A line for each class, and why nothing is said of chance yet."""
+    found = cli("project", "classes", mail, "--json").json
+    told = cli("project", "classes", mail)
+    assert all(one["class"] in told.out for one in found["classes"])
+    assert "audit lane, which has no answers yet" in " ".join(told.err.split())
+
+
 def test_a_project_is_created_listed_and_shown(cli: Command, mail: str) -> None:
     """What was created is there, with its counts; JSON and text say the same."""
     assert [row["name"] for row in cli("project", "list", "--json").json] == [mail]

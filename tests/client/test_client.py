@@ -52,6 +52,7 @@ def test_the_whole_loop_by_the_client(service):
         assert admin.project(name)["items"]["counts"]["ingested"] == 40
         assert admin.models(name) == {"champion": None, "models": []}
         assert admin.curve(name)["points"] == []
+        assert admin.classes(name)["audit"] == 0
         job = admin.request_training(name, idempotency_key="once")
         assert job == admin.request_training(name, idempotency_key="once")
         assert admin.job(job)["kind"] == "train"

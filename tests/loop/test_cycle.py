@@ -1,5 +1,8 @@
 """The loop from ingest to promotion and back, over real adapters."""
 
+from dataclasses import replace
+from types import SimpleNamespace
+
 import pytest
 from conftest_loop import blobs, create, label, run_jobs, start, who
 
@@ -123,6 +126,25 @@ def test_a_silent_job_is_handed_to_another_worker(ports, clock):
     run_jobs(ports)
     assert ports.jobs.get(job.id).state is JobState.DONE
     assert not ports.jobs.finish(job.id, 1, now=clock.now(), result={}, problem=None)
+
+
+def test_a_job_whose_worker_died_is_handed_on_at_once(ports, clock):
+    """Nobody waits for ten silent seconds when the death is known; while the worker lives nothing is handed on."""
+    truth = start(ports)
+    label(ports, truth, count=15)
+    tend(ports, "plane")
+    job = ports.jobs.recent("plane", JobKind.TRAIN, 1)[0]
+    sent = []
+    bus = SimpleNamespace(send=lambda one: sent.append((one.id, one.attempt)), nudge=ports.bus.nudge)
+    watched = replace(ports, bus=bus)
+    with ports.claims.hold(job.id, 1):
+        assert ports.jobs.claim(job.id, 1, clock.now())
+        clock.turn(0.5)
+        tend(watched, "plane")
+        assert (job.id, 2) not in sent
+    ports.claims._path(job.id, 1).touch()  # as kill -9 leaves it: the file is there, and nobody holds it
+    tend(watched, "plane")
+    assert (job.id, 2) in sent
 
 
 def test_requests_are_idempotent_by_key(ports):

@@ -51,6 +51,22 @@ def show(name: Annotated[str, typer.Argument(help="The project.")], *, as_json: 
             )
 
 
+@app.command()
+def classes(name: Annotated[str, typer.Argument(help="The project.")], *, as_json: AsJson = False) -> None:
+    """Of each class: labels, what is missing, and what the minority lane brought beside chance."""
+    from labelloop.loop.quota import quota
+
+    with opened() as ports:
+        found = quota(ports, name)
+    if as_json:
+        console.emit(found)
+        return
+    heads = ["class", "labels", "share", "target", "missing", "asked", "came", "by chance"]
+    console.table(name, heads, [_class_row(one) for one in found["classes"]])
+    if not found["audit"]:
+        console.note("What chance would have brought is told by the audit lane, which has no answers yet.")
+
+
 @app.command("list")
 def list_(*, as_json: AsJson = False) -> None:
     """All projects."""
@@ -72,6 +88,15 @@ def schema() -> None:
     from labelloop.projects import json_schema
 
     console.emit(json_schema())
+
+
+def _class_row(one: dict[str, Any]) -> tuple[Any, ...]:
+    minority = one["lanes"]["minority"]
+    shares = ["–" if one[part] is None else f"{one[part]:.1%}" for part in ("share", "target")]
+    share, chance = minority["share"], minority["by_chance"]
+    came = f"{minority['came']}" + (f" ({share['low']:.0%} to {share['high']:.0%})" if share else "")
+    by_chance = f"{chance['mean']:.1f} ({chance['low']:.1f} to {chance['high']:.1f})" if chance else "–"
+    return (one["class"], one["labels"], *shares, one["missing"] or "–", minority["asked"], came, by_chance)
 
 
 def _json(file: Path) -> Any:

@@ -3,7 +3,7 @@
 `compose` is the pure heart, shared with the simulation: arrays in, a ranking per lane out.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
@@ -254,7 +254,8 @@ def plan(ports: Ports, name: str, beat: Beat) -> Round | None:
     if kept is not None:
         beat(0.95, "swapping the queue")
         with suppress(Unavailable):  # the steward sees that Redis serves another round, and loads this one
-            serve(ports, project, kept)
+            serve(ports, project, kept, queries)
+        ports.rounds.forget(name)  # when it is served: nobody waits for this
     return kept
 
 
@@ -320,11 +321,11 @@ def _joined(one: Ranked, other: Ranked) -> Ranked:
     )
 
 
-def serve(ports: Ports, project: Project, planned: Round) -> None:
-    """Load a round into Redis and swap it in: after planning, and whenever Redis lost it."""
+def serve(ports: Ports, project: Project, planned: Round, queries: Sequence[Query] | None = None) -> None:
+    """Load a round into Redis and swap it in: after planning, with its `queries`, and whenever Redis lost it."""
     name = project.name
     by_lane: dict[Lane, list[Query]] = {}
-    for query in ports.rounds.queries(name, planned.number):
+    for query in ports.rounds.queries(name, planned.number, queries):
         by_lane.setdefault(query.lane, []).append(query)
     ports.queue.load(name, planned.number, by_lane, ports.ledger.slots(name), project.lanes.shares())
 

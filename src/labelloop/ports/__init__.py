@@ -247,6 +247,9 @@ class Rounds(Protocol):
     ) -> Round | None:
         """Keep a round and make it the serving one, unless the champion is no longer `model`: then None."""
 
+    def forget(self, name: str) -> None:
+        """Throw away the queries of all but the last few rounds."""
+
     def serving(self, name: str) -> Round | None: ...
 
     def get(self, name: str, number: RoundNumber) -> Round | None: ...
@@ -254,8 +257,11 @@ class Rounds(Protocol):
     def planned(self, name: str, number: RoundNumber) -> list[Query]:
         """All its queries as they were planned, whatever became of the items; none when they are no longer kept."""
 
-    def queries(self, name: str, number: RoundNumber) -> list[Query]:
-        """Its queries of items that are still POOLED, by lane and rank."""
+    def queries(self, name: str, number: RoundNumber, planned: Sequence[Query] | None = None) -> list[Query]:
+        """Its queries of items that are still POOLED, by lane and rank.
+
+        Who has what it was saved with at hand gives it as `planned`: only what differs is read then.
+        """
 
     def recent(self, name: str, limit: int) -> list[Round]: ...
 

@@ -105,6 +105,7 @@ def test_old_rounds_are_forgotten_but_not_why_an_item_was_served(desk):
     desk.grant("ann", 2)
     for _ in range(6):
         desk.plan(0)
+    desk.store.rounds.forget(NAME)
     assert desk.store.rounds.queries(NAME, 1) == []
     assert len(desk.store.rounds.queries(NAME, 6)) == 1
     assert len(desk.store.rounds.recent(NAME, 50)) == 7

@@ -13,8 +13,8 @@ from labelloop.adapters.sql.engine import open_engine
 from labelloop.adapters.sql.store import open_store
 from labelloop.domain.errors import Conflict
 from labelloop.domain.skills import MOST_REQUIREMENTS
-from labelloop.domain.states import ItemState, Lane, Role
-from labelloop.domain.types import Candidate, Identity, Proposal
+from labelloop.domain.states import ItemState, Lane, Priority, Role
+from labelloop.domain.types import Candidate, Identity, Proposal, Query
 
 GERMAN, BOTH = ("lang:de",), ("lang:de", "skill:radiology")
 
@@ -116,6 +116,26 @@ def test_the_queue_is_told_what_items_require(clinic):
     planned = clinic.plan(2, 0, 1)
     assert [query.requires for query in clinic.store.rounds.queries(NAME, planned.number)] == [2, 0, 1]
     assert [state.requires for state in clinic.store.ledger.slots(NAME, [0, 1, 2])] == [0, 1, 2]
+
+
+def test_what_a_planner_has_at_hand_comes_out_as_what_is_read(clinic):
+    """Settled items are left out, and votes, priority and requirement are the item's, as when all of it is read."""
+    clinic.store.pool.add(NAME, [new_item(n, requires=GERMAN if n % 2 else ()) for n in range(3, 9)], clinic.now)
+    queries = [
+        Query(item=item, lane=Lane.INFORMATIVE, rank=rank, score=0.5, probability=1.0, needed=1 + rank % 2)
+        for rank, item in enumerate((8, 3, 2, 0, 5, 7))
+    ]
+    facts = {"strategy": "margin", "seed": 1, "model": None, "pool_version": 1, "stats": {}, "now": clinic.now}
+    rounds = clinic.store.rounds
+    planned = rounds.save(NAME, queries, **facts)
+    assert planned is not None
+    assert rounds.queries(NAME, planned.number, queries) == rounds.queries(NAME, planned.number)
+    clinic.store.pool.retire(NAME, {3: "unreadable"})
+    clinic.store.pool.prioritize(NAME, [0, 5], Priority.FIRST, by="eva", now=clinic.now)
+    served = rounds.queries(NAME, planned.number)
+    assert [query.item for query in served] == [8, 2, 0, 5, 7]
+    assert {query.priority for query in served} == {0, Priority.FIRST.level}
+    assert rounds.queries(NAME, planned.number, queries) == served
 
 
 def test_history_tells_what_an_item_requires(clinic):

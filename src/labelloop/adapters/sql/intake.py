@@ -1,16 +1,18 @@
 """Items on their way into the pool: which are new, which are copies, and the rows they become."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, Insert, Text, bindparam, func, insert, select
+from sqlalchemy import Connection, func, select
 
 from labelloop.adapters.sql import tables
 from labelloop.adapters.sql.database import chunks
+from labelloop.adapters.sql.driver import Driver, inserting
 from labelloop.adapters.sql.requirements import Numbering
 from labelloop.domain.errors import InvalidItems
 from labelloop.domain.skills import MOST_REQUIREMENTS
@@ -18,20 +20,35 @@ from labelloop.domain.states import ItemState, LabelSource
 from labelloop.domain.types import InvalidLine, NewItem
 
 _items = tables.item
-_STATES = (ItemState.POOLED, ItemState.RESOLVED, ItemState.RETIRED)
-
-
-def insertion() -> Insert:
-    """The statement for rows of `Intake`, whose JSON is text already."""
-    ready = {name: bindparam(name, type_=Text()) for name in ("data", "metadata")}
-    return insert(_items).values(ready)
+_ITEM = inserting(
+    "item",
+    "project",
+    "number",
+    "key",
+    "digest",
+    "data",
+    "metadata",
+    "gold",
+    "duplicate_of",
+    "state",
+    "label",
+    "value",
+    "source",
+    "needed",
+    "priority",
+    "votes",
+    "pending",
+    "requires",
+    "created_at",
+    "resolved_at",
+)
 
 
 @dataclass(slots=True)
 class Intake:
-    """Sorts items that arrive for one project. `rows` is what has to be written, numbered from `first` onward.
+    """Sorts items that arrive for one project and writes the new ones, numbered from `first` onward.
 
-    `invalid` are those that ask for a requirement that is one too many.
+    `states` counts what was written, `invalid` are those that ask for a requirement that is one too many.
     """
 
     project: int
@@ -40,16 +57,22 @@ class Intake:
     now: datetime
     keys: set[str] = field(default_factory=set)
     originals: dict[bytes, int] = field(default_factory=dict)
-    rows: list[dict[str, Any]] = field(default_factory=list)
+    states: Counter[ItemState] = field(default_factory=Counter)
     invalid: list[InvalidLine] = field(default_factory=list)
     added: int = 0
     requirements: Numbering = field(init=False)
+    _rows: list[tuple[Any, ...]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.requirements = Numbering(self.project)
 
+    @property
+    def written(self) -> int:
+        """Rows that were written."""
+        return self.states.total()
+
     def take(self, items: Sequence[NewItem], connection: Connection) -> None:
-        """Sort all of them; the store is asked twice per chunk, whatever its size."""
+        """Sort and write all of them; the store is asked twice per chunk, whatever its size."""
         for chunk in chunks(items):
             texts = [_encode(item) for item in chunk]
             digests = [_digest(item) for item in chunk]
@@ -57,11 +80,8 @@ class Intake:
             for item, text, digest in zip(chunk, texts, digests, strict=True):
                 self._sort(item, text, digest, connection)
         self.requirements.write(connection)
-
-    def states(self) -> dict[str, int]:
-        """How many rows of each state there are."""
-        found = [row["state"] for row in self.rows]
-        return {state.value: found.count(state) for state in _STATES}
+        Driver(connection).add(_ITEM, self._rows)
+        self._rows = []
 
     def _recall(self, connection: Connection, keys: list[str], digests: list[bytes]) -> None:
         own = _items.c.project == self.project
@@ -78,31 +98,33 @@ class Intake:
             self.invalid.append(InvalidLine(line=item.line, error=_too_many(item)))
             return
         self.keys.add(item.key)
-        number = self.first + len(self.rows)
+        number = self.first + self.written
         original = self.originals.setdefault(digest, number)
         copy = original != number
         labeled = item.label is not None and not copy
         self.added += not copy
-        self.rows.append(
-            {
-                "project": self.project,
-                "number": number,
-                "key": item.key,
-                "digest": digest,
-                "data": text[0],
-                "metadata": text[1],
-                "gold": item.gold,
-                "duplicate_of": original if copy else None,
-                "state": ItemState.RETIRED if copy else ItemState.RESOLVED if labeled else ItemState.POOLED,
-                "label": item.label,
-                "value": item.label,
-                "source": None if item.label is None else _source(item),
-                "needed": item.needed or self.needed,
-                "priority": 0,
-                "requires": requires,
-                "created_at": self.now,
-                "resolved_at": self.now if labeled else None,
-            }
+        state = ItemState.RETIRED if copy else ItemState.RESOLVED if labeled else ItemState.POOLED
+        self.states[state] += 1
+        now = tables.microseconds(self.now)
+        self._rows.append(
+            (
+                self.project,
+                number,
+                item.key,
+                digest,
+                *text,
+                item.gold,
+                original if copy else None,
+                state.value,
+                item.label,
+                item.label,
+                None if item.label is None else _source(item).value,
+                item.needed or self.needed,
+                *(0, 0, 0),
+                requires,
+                now,
+                now if labeled else None,
+            )
         )
 
 

@@ -24,7 +24,7 @@ from sqlalchemy import (
 
 from labelloop.adapters.sql import requirements, tables
 from labelloop.adapters.sql.database import Database, chunks
-from labelloop.adapters.sql.intake import Intake, insertion
+from labelloop.adapters.sql.intake import Intake
 from labelloop.domain.skills import Skills
 from labelloop.domain.states import ItemState, Priority
 from labelloop.domain.types import IngestReport, Item, ItemNumber, NewItem, PoolCounts, Requirement, Subject
@@ -62,10 +62,9 @@ class SqlPool:
             needed = Project.model_validate(spec).votes.needed
             intake = Intake(project=project, first=first, needed=needed, now=now)
             intake.take(items, connection)
-            if intake.rows:
-                connection.execute(insertion(), intake.rows)
-                counted = {state: _projects.c[state] + count for state, count in intake.states().items()}
-                grown = {"items": first + len(intake.rows), "pool_version": _projects.c.pool_version + 1}
+            if intake.written:
+                counted = {state.value: _projects.c[state.value] + count for state, count in intake.states.items()}
+                grown = {"items": first + intake.written, "pool_version": _projects.c.pool_version + 1}
                 connection.execute(update(_projects).where(own).values({**counted, **grown}))
         duplicates = len(items) - intake.added - len(intake.invalid)
         return IngestReport(

@@ -35,9 +35,16 @@ _ASKED = statement(
     " FROM query q JOIN item i ON i.project = q.project AND i.number = q.item"
     " WHERE q.project = ? AND q.round = ? AND i.state = 'pooled' ORDER BY q.lane, q.rank"
 )
+_DIFFERS = statement(
+    "SELECT q.item, i.state, i.needed, i.priority, i.requires"
+    " FROM query q JOIN item i ON i.project = q.project AND i.number = q.item"
+    " WHERE q.project = ? AND q.round = ?"
+    " AND (i.state <> 'pooled' OR i.needed <> q.needed OR i.priority <> 0 OR i.requires <> 0)"
+)
 _PLANNED = statement(
     "SELECT item, lane, rank, score, probability, needed FROM query WHERE project = ? AND round = ? ORDER BY lane, rank"
 )
+_OF_ITEM = ("needed", "priority", "requires")
 _FORGET = statement(
     "DELETE FROM query WHERE project = ? AND round = ?"
     " AND item IN (SELECT item FROM query WHERE project = ? AND round = ? LIMIT ?)"
@@ -97,11 +104,13 @@ class SqlRounds:
             if not self._database.sqlite:
                 # Tens of thousands of rows that PostgreSQL knows nothing of yet: it would read all for each lease.
                 connection.execute(text("ANALYZE query"))
-        self._forget(project, planned.number - KEPT)
         return planned
 
-    def _forget(self, project: int, last: int) -> None:
-        """Throw away the queries of rounds up to `last`, in pieces."""
+    def forget(self, name: str) -> None:
+        """In pieces, as they were written. Looks a few rounds further back, for those that nobody threw away."""
+        project = self._database.id_of(name)
+        with self._database.read() as connection:
+            last = int(connection.execute(_facts(project)).one().serving) - KEPT
         for number in range(max(1, last - KEPT), last + 1):
             gone = PIECE
             while gone >= PIECE:
@@ -128,8 +137,17 @@ class SqlRounds:
     def planned(self, name: str, number: RoundNumber) -> list[Query]:
         return self._read(_PLANNED, name, number)
 
-    def queries(self, name: str, number: RoundNumber) -> list[Query]:
-        return self._read(_ASKED, name, number)
+    def queries(self, name: str, number: RoundNumber, planned: Sequence[Query] | None = None) -> list[Query]:
+        if planned is None:
+            return self._read(_ASKED, name, number)
+        project = self._database.id_of(name)
+        with self._database.read() as connection:
+            rows = Driver(connection).rows(_DIFFERS, project, number)
+        differs = {item: (state, dict(zip(_OF_ITEM, facts, strict=True))) for item, state, *facts in rows}
+        if not differs:
+            return list(planned)
+        found = ((query, *differs.get(query.item, (ItemState.POOLED, {}))) for query in planned)
+        return [query._replace(**facts) if facts else query for query, state, facts in found if state == "pooled"]
 
     def _read(self, asked: Statement, name: str, number: RoundNumber) -> list[Query]:
         project = self._database.id_of(name)

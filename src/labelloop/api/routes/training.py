@@ -11,6 +11,7 @@ from labelloop.domain.types import JobId, ModelNumber
 from labelloop.loop import promote as loop_promote
 from labelloop.loop import report
 from labelloop.loop.map import last as last_map
+from labelloop.loop.quota import quota
 from labelloop.loop.request import request_map, request_round, request_training
 
 router = APIRouter(prefix="/v1", tags=["training"])
@@ -59,6 +60,12 @@ async def promote(project: str, number: bodies.Number, who: Engineer, use: Use) 
 async def curve(project: str, _: Reviewer, use: Use) -> Response:
     """The learning curve with intervals."""
     return answers.reply(await run_in_threadpool(report.curve, use.ports, project))
+
+
+@router.get("/projects/{project}/classes", operation_id="classes")
+async def classes(project: str, _: Reviewer, use: Use) -> Response:
+    """Of each class: the labels there are and that are wanted, and what each lane brought beside chance."""
+    return answers.reply(await run_in_threadpool(quota, use.ports, project))
 
 
 @router.post("/projects/{project}/map", operation_id="draw_map", status_code=202)
