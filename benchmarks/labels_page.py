@@ -86,11 +86,14 @@ def _draw(rows: Sequence[Row]) -> None:
     mpl.use("Agg")
     from matplotlib import pyplot as plt
 
-    names = list(dict.fromkeys(row["set"] for row in rows))
+    # A set on which nobody got anywhere is no picture.
+    names = list(dict.fromkeys(row["set"] for row in rows if row["to_90_seeds"]))
     across = min(3, len(names))
     down = -(-len(names) // across)
     size = (max(3.6 * across, 6), 3.2 * down)
     figure, axes = plt.subplots(down, across, figsize=size, layout="constrained", squeeze=False)
+    for axis in axes.ravel()[len(names) :]:
+        axis.axis("off")
     for axis, name in zip(axes.ravel(), names, strict=False):
         here = {row["arm"]: row for row in rows if row["set"] == name}
         for arm in DRAWN:
