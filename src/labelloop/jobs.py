@@ -16,10 +16,12 @@ import structlog
 
 from labelloop import telemetry, wiring
 from labelloop.domain.errors import LabelloopError, Unavailable
+from labelloop.domain.states import JobKind
 from labelloop.domain.types import Job, JobId
 from labelloop.loop import map as mapping
 from labelloop.loop import plan as planning
 from labelloop.loop import promote as promoting
+from labelloop.loop import resolve as resolving
 from labelloop.loop import tend as tending
 from labelloop.loop import train as training
 from labelloop.loop.featurize import Beat
@@ -107,6 +109,8 @@ def _run(job_id: str, attempt: int, work: Callable[[Ports, Job, Beat], Mapping[s
 
 def _run_claimed(hand: Ports, job: Job, attempt: int, work: Callable[[Ports, Job, Beat], Mapping[str, Any]]) -> None:
     note = log.bind(job=job.id, attempt=attempt, project=job.project)
+    if job.kind is JobKind.TRAIN:
+        resolving.resolve(hand, job.project)  # who answers and then asks for a training means these answers, too
     # Counted before the work: labels that arrive meanwhile belong to the next training.
     resolved = hand.pool.counts(job.project).resolved
     result: Mapping[str, Any] | None = None

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 from conftest_loop import blobs, create, label, run_jobs, start, who
 
+from labelloop import jobs
 from labelloop.domain.states import ItemState, JobKind, JobState, Lane, ModelState
 from labelloop.domain.types import NewItem
 from labelloop.loop.ingest import ingest
@@ -102,8 +103,6 @@ def test_a_job_that_runs_twice_gives_one_model(ports):
     truth = start(ports)
     label(ports, truth, count=15)
     tend(ports, "plane")
-    from labelloop import jobs
-
     job = ports.jobs.recent("plane", JobKind.TRAIN, 1)[0]
     jobs.train(job.id, 1)
     jobs.train(job.id, 1)
@@ -145,6 +144,19 @@ def test_a_job_whose_worker_died_is_handed_on_at_once(ports, clock):
     ports.claims._path(job.id, 1).touch()  # as kill -9 leaves it: the file is there, and nobody holds it
     tend(watched, "plane")
     assert (job.id, 2) in sent
+
+
+def test_a_training_asked_for_after_answers_has_them(ports):
+    """Nobody waits for the steward: what was acknowledged before the request is in the training set."""
+    truth = start(ports)
+    label(ports, truth, count=15)
+    job = request_training(ports, "plane")
+    jobs.train(job.id, 1)
+    done = ports.jobs.get(job.id)
+    assert done.state is JobState.DONE
+    assert done.result["resolved"] == 15
+    project, threshold = ports.projects.get("plane"), ports.projects.row("plane").audit_threshold
+    assert ports.models.all("plane")[0].labels + len(audit_labels(ports, project, threshold)[0]) == 15
 
 
 def test_requests_are_idempotent_by_key(ports):
