@@ -50,7 +50,8 @@ bench: setup ## All benchmarks; results in benchmarks/results
 	@for name in acquisition pool rounds dispatch simulate; do $(BIN)/python benchmarks/$$name.py || exit 1; done
 
 bench-dispatch: setup ## A million items, a hundred annotators: speed of leases and answers, and what a new order costs
-	@$(BIN)/python benchmarks/dispatch.py $(BENCH_ARGS)
+	@$(BIN)/python benchmarks/dispatch.py
+	@$(BIN)/python benchmarks/rerank.py
 
 bench-labels: setup ## Labels that each strategy needs, on all sets of $LABELLOOP_DATA: hours; goes on where it stopped
 	@$(BIN)/python benchmarks/labels.py $(LABELS_ARGS)

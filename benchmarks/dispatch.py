@@ -1,6 +1,6 @@
 """How fast work goes out and answers come back over HTTP, and what that costs the API.
 
-    python benchmarks/dispatch.py [--items N] [--seconds S] [--databases sqlite postgresql] [--skip-rerank]
+    python benchmarks/dispatch.py [--items N] [--seconds S] [--databases sqlite postgresql]
 
 A pool of a million items, a window of it in the queue. Annotators lease 10 and submit 10 without a pause, then one at a
 time, then at a pace of 2,500 answers a second; every answer is committed before it is acknowledged (SQLite: WAL with
@@ -17,7 +17,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import dispatch_rerank as rerank
 import dispatch_stage as stage
 import report
 from dispatch_stage import Stage
@@ -71,7 +70,6 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=6.0)
     parser.add_argument("--window", type=int, default=50_000)
     parser.add_argument("--databases", nargs="*", default=["sqlite", "postgresql"])
-    parser.add_argument("--skip-rerank", action="store_true")
     options = parser.parse_args()
     pools = {MILLION: options.items, HUNDRED: min(100_000, options.items)}
     empty = {batch: _empty(batch, options.seconds / 2) for batch in (10, 1)}
@@ -92,11 +90,7 @@ def main() -> None:
                 row["of_empty_cpu"] = round(row["per_cpu_s"] / of["per_cpu_s"], 3)
             rows += measured
             facts[f"exact_{database}"] = _exact(on, measured)
-            if not options.skip_rerank:
-                facts[f"rerank_{database}"] = rerank.measure(
-                    on, MILLION, window=options.window, seconds=options.seconds
-                )
-    for name in ("zpopmin", "sqlite_alone", "rerank_sqlite", "rerank_postgresql"):
+    for name in ("zpopmin", "sqlite_alone"):
         if name in facts:
             report.show(name.replace("_", " "), [facts[name]])
     report.show("dispatch", [{word: row.get(name) for name, word in SHORT.items()} for row in rows])
@@ -115,6 +109,7 @@ def _run(on: Stage, options: argparse.Namespace, run: Run) -> dict[str, Any]:
     }
     with stage.api(on, run.apis) as (ports, servers):
         stage.crowd({**job, "ports": ports, "seconds": 0.7})  # warm: caches, connections, prepared statements
+        on.ports.ledger.study()  # as a steward does every few seconds
         before, redis = stage.spent(servers), stage.spent([on.redis])
         seen = stage.crowd({**job, "ports": ports, "seconds": options.seconds})
         used, redis = stage.spent(servers) - before, stage.spent([on.redis]) - redis

@@ -42,7 +42,6 @@ CLASSES = ("business", "science", "sports", "world")
 CORES = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
 CROWD_CORES = CORES[-1:]
 """The crowd keeps to one core; the servers run wherever there is room, as on a machine of their users."""
-CHUNK = 20_000
 
 empty = FastAPI()
 
@@ -73,36 +72,32 @@ def project_file(name: str, window: int) -> dict[str, Any]:
 
 
 def fill(store: Store, name: str, items: int, *, window: int) -> None:
-    """A project with so many items that wait."""
+    """A project with so many items that wait, made by the database itself."""
     now = wiring.SystemClock().now()
     store.projects.create(parse(project_file(name, window)), now)
-    project = store.database.id_of(name)
-    created = tables.microseconds(now)
-    columns = "project, number, key, digest, data, metadata, state, needed, priority, votes, pending, created_at"
+    kept = {"project": store.database.id_of(name), "items": items}
     with store.engine.begin() as connection:
-        direct: Any = connection.connection.driver_connection
-        sqlite = store.database.sqlite
-        places = ", ".join(["?" if sqlite else "%s"] * 12)
-        cursor = direct.cursor()
-        for start in range(0, items, CHUNK):
-            rows = [_row(project, number, created) for number in range(start, min(start + CHUNK, items))]
-            if sqlite:
-                cursor.executemany(f"INSERT INTO item ({columns}) VALUES ({places})", rows)
-            else:
-                with cursor.copy(f"COPY item ({columns}) FROM STDIN") as copy:
-                    for row in rows:
-                        copy.write_row(row)
-        kept = {"items": items, "project": project}
+        filled = text(_FILL_SQLITE if store.database.sqlite else _FILL_POSTGRESQL)
+        connection.execute(filled, {**kept, "created": tables.microseconds(now)})
         connection.execute(
             text("UPDATE project SET items = :items, pooled = :items, pool_version = 1 WHERE id = :project"), kept
         )
 
 
-def _row(project: int, number: int, created: int) -> tuple[Any, ...]:
-    words = f"Text {number}: " + " ".join(f"word{(number * step) % 9973}" for step in (7, 11, 13, 17, 19, 23, 29, 31))
-    data = orjson.dumps({"text": words}).decode()
-    digest = hashlib.blake2b(data.encode(), digest_size=16).digest()
-    return (project, number, f"t{number}", digest, data, "{}", "pooled", 1, 0, 0, 0, created)
+_WORDS = " || ".join(f"' word' || (n * {step}) % 9973" for step in (7, 11, 13, 17, 19, 23, 29, 31))
+_FILL = """INSERT INTO item
+    (project, number, key, digest, data, metadata, state, needed, priority, votes, pending, created_at)
+    SELECT :project, n, 't' || n, %s, %s, %s, 'pooled', 1, 0, 0, 0, :created FROM %s"""
+_DATA = f"""'{{"text": "Text ' || n || {_WORDS} || '"}}'"""
+_FILL_SQLITE = "WITH RECURSIVE numbers(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM numbers WHERE n + 1 < :items) " + (
+    _FILL % ("CAST(printf('%016d', n) AS BLOB)", _DATA, "'{}'", "numbers")
+)
+_FILL_POSTGRESQL = _FILL % (
+    "decode(lpad(to_hex(n), 32, '0'), 'hex')",
+    _DATA,
+    "'{}'",
+    "generate_series(CAST(0 AS integer), :items - 1) AS numbers(n)",
+)
 
 
 @contextmanager

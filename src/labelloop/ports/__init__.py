@@ -200,6 +200,9 @@ class Ledger(Protocol):
     def forget_replies(self, name: str, before: datetime) -> int:
         """Delete replies of Idempotency-Keys that are older. Returns how many."""
 
+    def study(self) -> None:
+        """Let the database look at tables that grew much, so that it goes on finding rows by their index."""
+
     def history(self, name: str, item: ItemNumber) -> Mapping[str, Json]:
         """All of one item: {"requires", "dispatches", "annotations", "consensus", "priorities"} lists."""
 

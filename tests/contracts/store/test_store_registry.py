@@ -1,9 +1,12 @@
 """What the loop relies on in ports.Rounds, ports.Models, ports.Jobs and ports.Keys."""
 
+import time
+
 import pytest
+from sqlalchemy import text
 from store_desk import MINUTE, NAME, START, project_file
 
-from labelloop.adapters.sql import rounds
+from labelloop.adapters.sql.database import Database
 from labelloop.domain.errors import Conflict, Invalid, UnknownJob, UnknownModel
 from labelloop.domain.states import ItemState, JobKind, JobState, Lane, ModelState, Role
 from labelloop.domain.types import Identity, Model, Query, TrainingSet
@@ -56,11 +59,11 @@ def test_a_planner_that_dies_leaves_nothing_that_anyone_sees(desk, monkeypatch):
     """A round is written in pieces; until the last one there is none, and the next planner goes on beside the ruin."""
     desk.fill(3)
 
-    def die(_: float) -> None:
+    def die(*_: object) -> None:
         raise RuntimeError("killed")
 
     with monkeypatch.context() as patched:
-        patched.setattr(rounds.time, "sleep", die)
+        patched.setattr(Database, "rest", die)
         with pytest.raises(RuntimeError, match="killed"):
             desk.plan(0, 1)
     assert desk.store.rounds.serving(NAME) is None
@@ -76,12 +79,12 @@ def test_a_round_that_was_overtaken_is_refused(desk, monkeypatch):
     desk.fill(3)
     newer = []
 
-    def overtake(_: float) -> None:
+    def overtake(*_: object) -> None:
         if not newer:
             newer.append(None)
             newer[0] = desk.plan(2)
 
-    monkeypatch.setattr(rounds.time, "sleep", overtake)
+    monkeypatch.setattr(Database, "rest", overtake)
     facts = {"strategy": "margin", "seed": 1, "model": None, "pool_version": 1, "stats": {}, "now": START}
     queries = [Query(item=0, lane=Lane.INFORMATIVE, rank=0, score=0.0, probability=1.0)]
     assert desk.store.rounds.save(NAME, queries, **facts) is None
@@ -286,3 +289,21 @@ def test_a_key_opens_until_it_is_revoked(store):
     assert store.keys.find("digest") is None
     with pytest.raises(Conflict, match="revoked"):
         store.keys.create(ann, "digest", START)
+
+
+# --- upkeep ----------------------------------------------------------------------------------------------------
+
+
+def test_a_table_that_doubled_is_studied(desk):
+    """PostgreSQL learns how long a young table is before it reads all of it for each lease."""
+    desk.fill(600)
+    desk.store.ledger.study()  # SQLite has nothing to learn
+    if desk.store.database.sqlite:
+        return
+    engine, seen = desk.store.engine, 0.0
+    deadline = time.monotonic() + 30  # what a connection did is counted some time later
+    while seen < 600 and time.monotonic() < deadline:
+        desk.store.ledger.study()
+        with engine.connect() as connection:
+            seen = connection.execute(text("SELECT reltuples FROM pg_class WHERE relname = 'item'")).scalar_one()
+    assert seen == 600

@@ -5,13 +5,14 @@ The adapters of the store say what happens inside a transaction; here is how one
 
 import os
 import threading
+import time
 import weakref
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from functools import partial
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, Table, select
+from sqlalchemy import Connection, Engine, Table, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -24,6 +25,16 @@ T = TypeVar("T")
 
 CHUNK = 5_000
 """Most values in one IN list; SQLite takes 32,766 parameters a statement, PostgreSQL 65,535."""
+
+REST_SECONDS = 0.005
+"""Longest rest between the pieces of a long write."""
+
+STUDIED_FROM = 500
+"""Rows from which it matters how PostgreSQL finds them."""
+_DOUBLED = text("""
+    SELECT s.relname FROM pg_stat_user_tables s JOIN pg_class c ON c.oid = s.relid
+    WHERE s.n_mod_since_analyze >= :least AND s.n_mod_since_analyze > c.reltuples
+""")
 
 _abandoned: list[Any] = []
 """Connections a fork left in the child. They are the parent's, so they are neither used nor closed."""
@@ -95,6 +106,27 @@ class Database:
         """
         with _translated():
             return self._group.run(project, operation)
+
+    def rest(self, since: float) -> None:
+        """Give way after one piece of a long write, begun at `since` (time.monotonic): for as long as it took.
+
+        On SQLite annotators' answers wait while somebody else writes. Who has much to write does so in pieces, and
+        leaves them half of the time.
+        """
+        if self.sqlite:
+            time.sleep(min(time.monotonic() - since, REST_SECONDS))
+
+    def study(self) -> None:
+        """Let PostgreSQL analyze the tables that doubled since it did; its own turn comes once a minute at most.
+
+        A table that it believes to be nearly empty is read from end to end for each lease, which in the first minute
+        of many annotators is most of what it does. SQLite takes the indexes by rule.
+        """
+        if self.sqlite:
+            return
+        with self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            for (name,) in connection.execute(_DOUBLED, {"least": STUDIED_FROM}).all():
+                connection.execute(text(f"ANALYZE {connection.dialect.identifier_preparer.quote(name)}"))
 
     def insert(self, table: Table) -> Any:
         """An INSERT of this database's dialect, which knows ON CONFLICT."""

@@ -66,6 +66,16 @@ class Driver:
         changed: int = self._run(asked, values).rowcount
         return changed
 
+    def each(self, asked: Statement, rows: Sequence[tuple[Any, ...]]) -> None:
+        """The same change once for each of these rows of values."""
+        cursor = self._direct.cursor()
+        try:
+            cursor.executemany(asked.sqlite if self.sqlite else asked.postgresql, rows)
+        except self._dialect.dbapi.Error as error:
+            raise self._translated(asked, error) from error
+        finally:
+            cursor.close()
+
     def add(self, to: Insertion, rows: Sequence[tuple[Any, ...]]) -> None:
         """Insert these rows."""
         if not rows:

@@ -126,6 +126,9 @@ class SqlLedger:
         with self._database.write([project]) as connection:
             return int(connection.execute(delete(tables.reply).where(old)).rowcount)
 
+    def study(self) -> None:
+        self._database.study()
+
     def history(self, name: str, item: ItemNumber) -> Mapping[str, Json]:
         project = self._database.id_of(name)
         with self._database.read() as connection:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, bindparam, func, insert, select, text, update
+from sqlalchemy import Connection, Row, and_, func, insert, select, text, update
 
 from labelloop.adapters.sql import tables
 from labelloop.adapters.sql.database import Database, chunks
@@ -19,10 +19,8 @@ KEPT = 5
 PAGE = 500
 """Items that are named in one statement."""
 
-PIECE = 2_000
+PIECE = 1_000
 """Queries written or thrown away at once: some milliseconds, for which annotators wait."""
-BREATH_SECONDS = 0.003
-"""Pause after each, in which those who wait get their turn."""
 DRAFT = -1
 """Number of queries of a round that is being written."""
 
@@ -43,6 +41,14 @@ _DIFFERS = statement(
 )
 _PLANNED = statement(
     "SELECT item, lane, rank, score, probability, needed FROM query WHERE project = ? AND round = ? ORDER BY lane, rank"
+)
+_SHORT = statement(
+    "SELECT q.item, q.needed FROM query q JOIN item i ON i.project = q.project AND i.number = q.item"
+    " WHERE q.project = ? AND q.round = ? AND i.needed < q.needed AND i.state = 'pooled' AND i.pending = 0"
+)
+"""Items for which a round wants more votes than anybody did so far; it never wants fewer."""
+_RAISE = statement(
+    "UPDATE item SET needed = ? WHERE project = ? AND number = ? AND needed < ? AND state = 'pooled' AND pending = 0"
 )
 _OF_ITEM = ("needed", "priority", "requires")
 _FORGET = statement(
@@ -93,13 +99,17 @@ class SqlRounds:
             connection.execute(_draft(project, planned))
         for part in chunks(queries, PIECE):
             rows = [(project, planned.number, *_row(query)) for query in part]
+            began = time.monotonic()
             with self._database.write() as connection:
                 Driver(connection).add(_QUERY, rows)
-            time.sleep(BREATH_SECONDS)
+            self._database.rest(began)
+        with self._database.read() as connection:
+            short = Driver(connection).rows(_SHORT, project, planned.number)
         with self._database.write([project]) as connection:
             facts = connection.execute(_facts(project)).one()
             if facts.champion != model or facts.serving > planned.number:
                 return None
+            Driver(connection).each(_RAISE, [(needed, project, item, needed) for item, needed in short])
             _publish(connection, project, planned)
             if not self._database.sqlite:
                 # Tens of thousands of rows that PostgreSQL knows nothing of yet: it would read all for each lease.
@@ -114,9 +124,10 @@ class SqlRounds:
         for number in range(max(1, last - KEPT), last + 1):
             gone = PIECE
             while gone >= PIECE:
+                began = time.monotonic()
                 with self._database.write() as connection:
                     gone = Driver(connection).run(_FORGET, project, number, project, number, PIECE)
-                time.sleep(BREATH_SECONDS)
+                self._database.rest(began)
 
     def serving(self, name: str) -> Round | None:
         project = self._database.id_of(name)
@@ -204,8 +215,6 @@ def _draft(project: int, planned: Round) -> Any:
 
 
 def _publish(connection: Connection, project: int, planned: Round) -> None:
-    if planned.queries:
-        _raise_needed(connection, project, planned.number)
     this = and_(_rounds.c.project == project, _rounds.c.number == planned.number)
     connection.execute(update(_rounds).where(this).values(queries=planned.queries))
     connection.execute(update(_projects).where(_projects.c.id == project).values(round=planned.number))
@@ -213,23 +222,6 @@ def _publish(connection: Connection, project: int, planned: Round) -> None:
 
 def _row(query: Query) -> tuple[Any, ...]:
     return (query.item, query.lane.value, query.rank, query.score, query.probability, query.needed)
-
-
-def _raise_needed(connection: Connection, project: int, number: int) -> None:
-    """A query may ask for more votes than its item got asked for so far; never for fewer."""
-    joined = _queries.join(_items, and_(_items.c.project == project, _items.c.number == _queries.c.item))
-    short = and_(
-        _queries.c.project == project,
-        _queries.c.round == number,
-        _queries.c.needed > _items.c.needed,
-        _items.c.state == ItemState.POOLED,
-        _items.c.pending == 0,
-    )
-    found = connection.execute(select(_queries.c.item, _queries.c.needed).select_from(joined).where(short)).all()
-    if found:
-        own = and_(_items.c.project == project, _items.c.number == bindparam("_item"))
-        changes = [{"_item": row.item, "_needed": row.needed} for row in found]
-        connection.execute(update(_items).where(own).values(needed=bindparam("_needed")), changes)
 
 
 def _round(row: Row[Any]) -> Round:

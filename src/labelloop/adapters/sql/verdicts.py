@@ -1,21 +1,35 @@
 """Ballots, verdicts and what can be told from them: who answered how, and the export."""
 
+import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, and_, bindparam, case, func, insert, select, text, update
+from sqlalchemy import Connection, Row, Select, and_, case, func, select, text, update
 
 from labelloop.adapters.sql import tables
 from labelloop.adapters.sql.database import Database, chunks
+from labelloop.adapters.sql.driver import Driver, inserting, statement
 from labelloop.adapters.sql.export import resolved_items
 from labelloop.domain.states import AssignmentState, ItemState, Outcome, Role
 from labelloop.domain.types import Ballot, ItemNumber, Json, Subject, Verdict, Vote
 
 _items, _projects, _leases, _answers = tables.item, tables.project, tables.assignment, tables.annotation
+PIECE = 100
+"""Verdicts written at once: some milliseconds, for which annotators wait."""
 MOST_DISPUTED = 1_000
 """Skipped items that become disputed in one transaction; the rest follows with the next call."""
+
+_DECIDE = statement(
+    "UPDATE item SET state = ?, needed = ?, label = ?, value = ?, source = ?, confidence = ?, resolved_at = ?,"
+    " pending = 0 WHERE project = ? AND number = ?"
+)
+_CONSENSUS = inserting(
+    "consensus",
+    *("project", "item", "state", "needed", "votes", "value", "label", "confidence", "source", "reason"),
+    "created_at",
+)
 
 
 class SqlVerdicts:
@@ -33,14 +47,17 @@ class SqlVerdicts:
         return [Ballot(item=ItemNumber(row.number), needed=row.needed, votes=tuple(votes[row.number])) for row in rows]
 
     def settle(self, name: str, verdicts: Sequence[Verdict], now: datetime) -> int:
-        project = self._database.id_of(name)
-        taken: list[tuple[Verdict, str]] = []
-        with self._database.write([project]) as connection:
-            for chunk in chunks({verdict.item: verdict for verdict in verdicts}.values()):
-                taken += _fresh(connection, project, chunk)
-            if taken:
-                _apply(connection, project, taken, now)
-        return len(taken)
+        """In pieces: verdicts on different items have nothing to do with one another, and annotators wait meanwhile."""
+        project, settled = self._database.id_of(name), 0
+        for part in chunks({verdict.item: verdict for verdict in verdicts}.values(), PIECE):
+            began = time.monotonic()
+            with self._database.write([project]) as connection:
+                taken = _fresh(connection, project, part)
+                if taken:
+                    _apply(connection, project, taken, now)
+            settled += len(taken)
+            self._database.rest(began)
+        return settled
 
     def disputed(self, name: str) -> Mapping[ItemNumber, int]:
         """Those that wait for a reviewer; not those whose reviewer has answered."""
@@ -103,8 +120,9 @@ def _dispute(connection: Connection, project: int, rows: Sequence[Row[Any]], now
         Verdict(item=ItemNumber(row.number), state=ItemState.DISPUTED, needed=row.needed, votes=row.votes)
         for row in rows
     ]
-    facts = [_row(project, verdict, now) | {"reason": reasons[verdict.item]} for verdict in verdicts]
-    connection.execute(insert(tables.consensus), facts)
+    at = tables.microseconds(now)
+    facts = [(project, verdict.item, *_why(verdict), reasons[verdict.item], at) for verdict in verdicts]
+    Driver(connection).add(_CONSENSUS, facts)
     moved = {"pooled": _projects.c.pooled - len(rows), "disputed": _projects.c.disputed + len(rows)}
     connection.execute(update(_projects).where(_projects.c.id == project).values(moved))
 
@@ -134,12 +152,9 @@ def _fresh(connection: Connection, project: int, verdicts: list[Verdict]) -> lis
 
 
 def _apply(connection: Connection, project: int, taken: list[tuple[Verdict, str]], now: datetime) -> None:
-    own = and_(_items.c.project == project, _items.c.number == bindparam("_item"))
-    names = ("state", "needed", "label", "value", "source", "confidence", "resolved_at")
-    values: dict[str, Any] = {name: bindparam(f"_{name}") for name in names}
-    changes = [_change(verdict, now) for verdict, _ in taken]
-    connection.execute(update(_items).where(own).values(**values, pending=0), changes)
-    connection.execute(insert(tables.consensus), [_row(project, verdict, now) for verdict, _ in taken])
+    driver, at = Driver(connection), tables.microseconds(now)
+    driver.each(_DECIDE, [(*_decided(verdict, at), project, verdict.item) for verdict, _ in taken])
+    driver.add(_CONSENSUS, [(project, verdict.item, *_why(verdict), None, at) for verdict, _ in taken])
     moved = dict.fromkeys((ItemState.POOLED, ItemState.RESOLVED, ItemState.DISPUTED, ItemState.RETIRED), 0)
     for verdict, before in taken:
         moved[ItemState(before)] -= 1
@@ -149,33 +164,18 @@ def _apply(connection: Connection, project: int, taken: list[tuple[Verdict, str]
         connection.execute(update(_projects).where(_projects.c.id == project).values(counters))
 
 
-def _change(verdict: Verdict, now: datetime) -> dict[str, Any]:
-    won = verdict.state is ItemState.RESOLVED
-    return {
-        "_item": verdict.item,
-        "_state": verdict.state,
-        "_needed": verdict.needed,
-        "_label": verdict.label if won else None,
-        "_value": verdict.value if won else None,
-        "_source": verdict.source if won else None,
-        "_confidence": verdict.confidence if won else None,
-        "_resolved_at": now if won else None,
-    }
+def _decided(verdict: Verdict, at: int) -> tuple[Any, ...]:
+    """What _DECIDE sets: an item has a label only when it is resolved."""
+    state = (verdict.state.value, verdict.needed)
+    if verdict.state is not ItemState.RESOLVED:
+        return (*state, None, None, None, None, None)
+    return (*state, verdict.label, verdict.value, verdict.source.value, verdict.confidence, at)
 
 
-def _row(project: int, verdict: Verdict, now: datetime) -> dict[str, Any]:
-    return {
-        "project": project,
-        "item": verdict.item,
-        "state": verdict.state,
-        "needed": verdict.needed,
-        "votes": verdict.votes,
-        "value": verdict.value,
-        "label": verdict.label,
-        "confidence": verdict.confidence,
-        "source": verdict.source,
-        "created_at": now,
-    }
+def _why(verdict: Verdict) -> tuple[Any, ...]:
+    """The columns of _CONSENSUS between the item and the reason."""
+    what = (verdict.value, verdict.label, verdict.confidence, verdict.source.value)
+    return (verdict.state.value, verdict.needed, verdict.votes, *what)
 
 
 def _answered(project: int) -> Any:

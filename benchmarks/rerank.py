@@ -1,5 +1,14 @@
-"""The order of a large pool made anew while annotators pull: seconds from scores to served order; what pulls feel."""
+"""The order of a large pool made anew while annotators pull: seconds from scores to served order; what pulls feel.
 
+    python benchmarks/rerank.py [--items N …] [--windows N …] [--databases sqlite postgresql] [--seconds S]
+
+All that waits is ranked by new scores, the window of it kept as a round and swapped into the queue, by the steps of
+`loop.plan`: first alone, then again and again without a pause while 32 annotators lease 10 and submit 10 at 1,600
+answers a second. A window of 5,000 is the default of a project, 50,000 the most that it may have. At the end Redis
+loses everything and is filled again.
+"""
+
+import argparse
 import threading
 import time
 from dataclasses import dataclass
@@ -7,15 +16,19 @@ from typing import Any
 
 import dispatch_stage as stage
 import numpy as np
+import report
 from dispatch_stage import Stage
 
 from labelloop.adapters.redis.scripts import digest
 from labelloop.domain.states import Lane
-from labelloop.domain.types import ItemNumber, Query, RoundNumber
 from labelloop.loop import plan
 from labelloop.loop.plan import Ranked
 from labelloop.loop.resolve import resolve
 from labelloop.maths import selection
+
+PACE_SECONDS = 0.2
+LARGEST = 50_000
+"""The longest window that a project may have (projects.dispatch)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,13 +39,42 @@ class Reranked:
     save: float
     load: float
 
+    @property
+    def whole(self) -> float:
+        """From scores to served order."""
+        return self.select + self.save + self.load
+
+
+def main() -> None:
+    """Every pool with every window, and report."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--items", type=int, nargs="*", default=[1_000_000, 10_000_000])
+    parser.add_argument("--windows", type=int, nargs="*", default=[5_000, LARGEST])
+    parser.add_argument("--seconds", type=float, default=6.0)
+    parser.add_argument("--databases", nargs="*", default=["sqlite", "postgresql"])
+    options = parser.parse_args()
+    rows = []
+    for database in options.databases:
+        if database == "postgresql" and not stage.has_postgresql():
+            print("PostgreSQL is not installed: left out")
+            continue
+        for items in options.items:
+            if database == "postgresql" and items > 1_000_000:
+                continue  # the pool alone would take most of an hour
+            with stage.stage(database, {"pool": items}, window=LARGEST, annotators=32) as on:
+                for window in options.windows:
+                    rows.append(measure(on, "pool", window=window, seconds=options.seconds))
+                    print(rows[-1], flush=True)
+    report.finish("rerank", rows, packages=("redis", "sqlalchemy", "psycopg", "pysqlite3"))
+
 
 def measure(on: Stage, name: str, *, window: int, seconds: float) -> dict[str, Any]:
     """Rank all of the pool again and again, first alone and then under 32 annotators; rebuild Redis from the store."""
     rng = np.random.default_rng(0)
     resolve(on.ports, name)  # as a steward does all the time
     alone = [rerank(on, name, rng, window) for _ in range(3)]
-    with stage.api(on) as (ports, servers):
+    stage.next_round(on.ports, name, LARGEST)  # enough for those who pull while nothing is ranked
+    with stage.api(on) as (ports, _):
         job = {
             "keys": on.keys[:32],
             "batch": 10,
@@ -40,15 +82,17 @@ def measure(on: Stage, name: str, *, window: int, seconds: float) -> dict[str, A
             "annotate": f"/v1/projects/{name}/annotations",
             "ports": ports,
             "seconds": seconds,
-            "pace": 0.2,
+            "pace": PACE_SECONDS,
         }
         stage.crowd({**job, "seconds": 1.0})
+        on.ports.ledger.study()
         quiet = stage.crowd(job)
         over, during = threading.Event(), list[Reranked]()
 
         def again() -> None:
             while not over.is_set():
                 resolve(on.ports, name)
+                on.ports.ledger.study()
                 during.append(rerank(on, name, rng, window))
 
         thread = threading.Thread(target=again)
@@ -56,21 +100,26 @@ def measure(on: Stage, name: str, *, window: int, seconds: float) -> dict[str, A
         busy = stage.crowd(job)
         over.set()
         thread.join()
-        del servers
     rebuilt = _rebuild(on, name)
     return {
-        "rerank_s": _median([one.select + one.save + one.load for one in alone]),
+        "database": on.database,
+        "items": on.ports.projects.row(name).items,
+        "window": window,
+        "rerank_s": _median([one.whole for one in alone]),
         "select_s": _median([one.select for one in alone]),
         "save_s": _median([one.save for one in alone]),
         "load_s": _median([one.load for one in alone]),
-        "while_serving_s": _median([one.select + one.save + one.load for one in during]),
+        "while_serving_s": _median([one.whole for one in during]),
         "swap_ms": _swap(on, name),
         "claim_p50_ms": quiet["lease"]["ms"]["p50"],
         "claim_p50_while_ms": busy["lease"]["ms"]["p50"],
         "claim_p99_ms": quiet["lease"]["ms"]["p99"],
         "claim_p99_while_ms": busy["lease"]["ms"]["p99"],
+        "answers_s": round(quiet["acknowledged"] / quiet["wall"]),
+        "answers_while_s": round(busy["acknowledged"] / busy["wall"]),
+        "came_up_empty": busy["empty"],
         "rebuild_s": rebuilt,
-        **_memory(on),
+        "redis_mb": _memory(on),
     }
 
 
@@ -119,21 +168,15 @@ def _rebuild(on: Stage, name: str) -> float:
     return round(time.perf_counter() - started, 2)
 
 
-def _memory(on: Stage) -> dict[str, float]:
-    """MB of Redis with the window of this pool, and with one out of ten million items."""
+def _memory(on: Stage) -> float:
+    """MB of Redis with the window of this pool."""
     client: Any = on.ports.queue._connection  # type: ignore[attr-defined]
-    now = client.info("memory")["used_memory"] / 2**20
-    window = 50_000
-    chosen = np.random.default_rng(1).choice(10_000_000, window, replace=False)
-    queries = [
-        Query(item=ItemNumber(item), lane=Lane.INFORMATIVE, rank=rank, score=0.5, probability=1.0)
-        for rank, item in enumerate(chosen.tolist())
-    ]
-    on.ports.queue.load("tenmillion", RoundNumber(1), {Lane.INFORMATIVE: queries}, [], {Lane.INFORMATIVE: 1.0})
-    more = client.info("memory")["used_memory"] / 2**20 - now
-    on.ports.queue.forget("tenmillion")
-    return {"redis_mb": round(now, 1), "redis_10m_mb": round(more, 1)}
+    return round(client.info("memory")["used_memory"] / 2**20, 1)
 
 
 def _median(values: list[float]) -> float:
     return round(float(np.median(values)), 2)
+
+
+if __name__ == "__main__":
+    main()
