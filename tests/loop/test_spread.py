@@ -103,6 +103,20 @@ def test_every_kind_has_its_rule():
     assert {*spread._STARTS, "random"} == set(STARTS)
 
 
+@pytest.mark.parametrize("kind", sorted({*STARTS} - {"random"}))
+def test_a_class_that_the_first_batch_missed_is_looked_for_far_from_it(kind):
+    """Ten labels of one class, all out of the crowd: the next ten meet each of five strays, which a draw would not."""
+    rng = np.random.default_rng(0)
+    strays = np.array([[30.0, 0.0], [0.0, 30.0], [-30.0, 0.0], [0.0, -30.0], [25.0, 25.0]])
+    points = np.concatenate([rng.standard_normal((400, 2)), strays])
+    labeled, waiting = np.arange(10), np.arange(10, 405)
+    view = PoolView(
+        waiting=waiting, reserve=labeled[:0], class_counts=np.array([10, 0]), labeled=labeled, in_flight=labeled[:0]
+    )
+    order = informative(project(cold_start={"kind": kind}), view, Plane(points, waiting), cold=True)
+    assert {*range(400, 405)} <= set(order[:10].tolist())
+
+
 @pytest.mark.parametrize("kind", ["diversity", "typiclust", "herding", "k_center"])
 def test_a_first_batch_keeps_away_from_what_is_out(kind):
     """Two places full of copies, and one of the larger in flight: the first query is of the other."""

@@ -15,9 +15,10 @@ class ColdStart(Section):
     """What is asked before a model exists."""
 
     kind: Literal["random", "diversity", "typiclust", "herding", "k_center", "mixed"] = "diversity"
-    """diversity: the item nearest to the centre of each cluster of the pool. typiclust: the one in the densest part of
-    each. herding: items that bring most others close to one of them. k_center: items far from each other. mixed: by
-    herding and by clusters in turn, for pools whose rare classes lie aside."""
+    """Chooses the first batch. diversity: the item nearest to the centre of each cluster of the pool. typiclust: the
+    one in the densest part of each. herding: items that bring most others close to one of them. k_center: items far
+    from each other. mixed: by herding and by clusters in turn, for pools whose rare classes lie aside. When the first
+    batch was all of one class, what is farthest from all labels comes next, unless the kind is random."""
 
 
 class BaseStrategy(Section):
