@@ -208,6 +208,17 @@ def test_a_decision_against_an_old_champion_does_nothing(registry):
         decide(registry, 1, ModelState.REFUSED, 1)
 
 
+def test_a_round_whose_champion_went_while_it_was_written_is_refused(registry, monkeypatch):
+    """After a rollback the order of the model that was taken back is not served, however late it was ready."""
+    decide(registry, 1, ModelState.CHAMPION, None)
+    decide(registry, 2, ModelState.CHAMPION, 1)
+    monkeypatch.setattr(Database, "rest", lambda *_: decide(registry, 1, ModelState.CHAMPION, 2))
+    facts = {"strategy": "margin", "seed": 1, "pool_version": 1, "stats": {}, "now": START}
+    queries = [Query(item=0, lane=Lane.INFORMATIVE, rank=0, score=0.0, probability=1.0)]
+    assert registry.rounds.save(NAME, queries, model=2, **facts) is None
+    assert registry.rounds.serving(NAME) is None
+
+
 # --- jobs ------------------------------------------------------------------------------------------------------
 
 
