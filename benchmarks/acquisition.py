@@ -6,7 +6,7 @@ seconds, and the most memory beyond what was there before. `passes` is the CPU t
 `sum` by numpy over the arrays that the rule reads. A library that would need more than `--limit` seconds, by what the
 pool of a tenth took, is not run, and one that needs more is stopped.
 
-    python benchmarks/acquisition.py [--full] [--limit 20] [--rows N ...] [--only margin badge ...]
+    python benchmarks/acquisition.py [--full] [--limit 20] [--rows N ...] [--only margin badge ... --keep]
 
 `--full` is the whole grid: 10k, 100k and 1M rows, 64 and 256 dimensions, batches of 100 and 1,000.
 
@@ -103,6 +103,8 @@ RULES: dict[str, tuple[Rule, tuple[str, ...]]] = {
     "typiclust": (lambda case, rng: clusters.typiclust(case.features, case.batch, rng), (F,)),
     "herding": (lambda case, rng: diversity.herding(case.features, case.batch, rng), (F,)),
 }
+WHICH = ("rule", "rows", "dims", "batch", "library")
+"""What a row of the result is about."""
 SAMPLED = {"k_means", "typiclust", "herding"}
 ON_FEATURES = {name for name, (_, reads) in RULES.items() if F in reads}
 
@@ -114,6 +116,8 @@ def main() -> None:
     others = peers()
     with threadpool_limits(1):  # CPU seconds of several threads cannot be compared
         results = _grid(options, others)
+    if options.keep:
+        results = report.merged(NAME, results, WHICH, folder=options.results)
     report.finish(
         NAME,
         results,
@@ -266,6 +270,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--rows", type=int, nargs="+", default=list(ROWS))
     parser.add_argument("--results", type=Path, default=report.RESULTS, help="folder of the JSON")
     parser.add_argument("--only", nargs="+", choices=list(RULES), default=list(RULES), metavar="RULE")
+    parser.add_argument("--keep", action="store_true", help="keep the other rows of the result there is")
     options = parser.parse_args()
     options.rows = sorted(options.rows)
     options.dims, options.batches = ([64, 256], [100, 1_000]) if options.full else ([64], [100])

@@ -42,9 +42,9 @@ def main() -> None:
     rows: list[dict[str, Any]] = []
     for name in options.sets:
         rows += _measured(options.cache, name, [known[arm] for arm in options.arms], options.seeds)
-    result = {(row["set"], row["arm"]): row for row in (*_before(options.keep), *rows)}
-    short = [{key: row.get(key) for key in SHOWN} for row in result.values()]
-    report.finish("labels", short, packages=("scikit-activeml", "small-text"), details=list(result.values()))
+    details = report.merged("labels", rows, ("set", "arm"), part="details") if options.keep else rows
+    short = [{key: row.get(key) for key in SHOWN} for row in details]
+    report.finish("labels", short, packages=("scikit-activeml", "small-text"), details=details)
 
 
 def _measured(cache: Path, name: str, arms: list[play.Arm], seeds: int) -> list[dict[str, Any]]:
@@ -64,12 +64,6 @@ def _measured(cache: Path, name: str, arms: list[play.Arm], seeds: int) -> list[
         if curves[arm.name]:
             print(f"{name}, {arm.name}: {len(curves[arm.name])} seeds", flush=True)
     return score.rows(name, case, curves, full=full, target=target)
-
-
-def _before(keep: bool) -> list[dict[str, Any]]:  # noqa: FBT001 - an option of the command
-    """Rows of the result there is, where they are to be kept beside the new ones."""
-    path = report.RESULTS / "labels.json"
-    return json.loads(path.read_text(encoding="utf-8"))["details"] if keep and path.exists() else []
 
 
 def _options() -> argparse.Namespace:

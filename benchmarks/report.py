@@ -48,6 +48,18 @@ def finish(
     return result
 
 
+def merged(
+    name: str, rows: Sequence[Mapping[str, Any]], by: Sequence[str], *, part: str = "rows", folder: Path = RESULTS
+) -> list[dict[str, Any]]:
+    """The rows of results/NAME.json with these in the place of those that agree in the columns `by`, or behind them.
+
+    Date and machine of the result are then those of the newest rows.
+    """
+    path = folder / f"{name}.json"
+    before = json.loads(path.read_text(encoding="utf-8"))[part] if path.exists() else []
+    return list({tuple(row[column] for column in by): dict(row) for row in (*before, *rows)}.values())
+
+
 def show(title: str, rows: Sequence[Mapping[str, Any]]) -> None:
     """The rows as a table; columns in order of first appearance."""
     columns = list(dict.fromkeys(column for row in rows for column in row))

@@ -45,6 +45,21 @@ def test_a_result_says_where_and_with_what_it_was_measured(report, tmp_path, cap
     assert told["date"].endswith("+00:00")
 
 
+def test_new_rows_take_the_place_of_old_ones_that_are_about_the_same(report, tmp_path, capsys):
+    """A run of one rule keeps the rows of the others; without a result there is nothing to keep."""
+    old = [{"rule": "margin", "rows": 10, "cpu_s": 1.0}, {"rule": "entropy", "rows": 10, "cpu_s": 2.0}]
+    new = [{"rule": "margin", "rows": 10, "cpu_s": 0.5}, {"rule": "margin", "rows": 20, "cpu_s": 1.5}]
+    assert report.merged("sample", new, ("rule", "rows"), folder=tmp_path) == new
+    report.finish("sample", old, folder=tmp_path)
+    capsys.readouterr()
+    merged = report.merged("sample", new, ("rule", "rows"), folder=tmp_path)
+    assert [(row["rule"], row["rows"], row["cpu_s"]) for row in merged] == [
+        ("margin", 10, 0.5),
+        ("entropy", 10, 2.0),
+        ("margin", 20, 1.5),
+    ]
+
+
 def test_memory_counts_what_the_work_held_and_no_more(report):
     """Ten megabytes made and dropped are ten megabytes; what was there before does not count."""
     before = np.ones(10_000_000)
