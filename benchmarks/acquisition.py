@@ -126,7 +126,7 @@ def main() -> None:
         classes=CLASSES,
         members=MEMBERS,
         limit_s=options.limit,
-        missing=sorted(set(LIBRARIES) - set(others)),
+        missing=sorted(set(LIBRARIES) - set(others) - {row["library"] for row in results}),
     )
 
 
