@@ -47,7 +47,7 @@ format: setup ## Put the code into the house format
 	@$(BIN)/ruff format .
 
 bench: setup ## All benchmarks; results in benchmarks/results
-	@for name in acquisition pool rounds dispatch simulate; do $(BIN)/python benchmarks/$$name.py || exit 1; done
+	@for name in acquisition pool rounds dispatch rerank simulate; do $(BIN)/python benchmarks/$$name.py || exit 1; done
 
 bench-dispatch: setup ## A million items, a hundred annotators: speed of leases and answers, and what a new order costs
 	@$(BIN)/python benchmarks/dispatch.py

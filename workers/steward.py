@@ -47,6 +47,7 @@ def _tick(over: threading.Event) -> None:
                     with troubles.logged(name):
                         tend(ports, name, thorough=thorough)
                 if thorough:
+                    ports.ledger.study()
                     thorough_at = time.monotonic() + THOROUGH_SECONDS
 
 

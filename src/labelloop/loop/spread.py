@@ -92,11 +92,11 @@ _SPREADS: dict[str, _Spread] = {
 def start(project: Project, view: PoolView, source: EvidenceSource, rng: np.random.Generator) -> Ints:
     """Numbers of the first batch, first to ask first, before a model: `retrain.first` at most.
 
-    Where a first batch is labeled and there is still no model, all of it was of one class. The others then are where
-    nothing was asked yet, so what is farthest from all labels comes next, whatever rule chose the first batch.
+    When the first batch was all of one class, no model can be trained. The other classes are where nothing was asked
+    yet, so what is farthest from all labels comes next, whatever rule chose the first batch.
     """
-    early = len(view.labeled) < project.retrain.first
-    sample, rule = view.waiting, _STARTS[project.strategy.cold_start.kind] if early else diversity.k_center
+    missed = len(view.labeled) >= project.retrain.first and np.count_nonzero(view.class_counts) < 2
+    sample, rule = view.waiting, diversity.k_center if missed else _STARTS[project.strategy.cold_start.kind]
     if len(sample) > COLD_SAMPLE:
         sample = np.sort(rng.choice(sample, size=COLD_SAMPLE, replace=False))
     held = taken(view, rng)

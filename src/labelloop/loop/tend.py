@@ -53,7 +53,6 @@ def tend(ports: Ports, name: str, *, thorough: bool = True) -> TendReport:
     rebuilt = _rebuild(ports, project)
     if thorough:
         ports.ledger.forget_replies(name, now - REPLAYED)
-        ports.ledger.study()
         settled += to_review(ports, name)  # of a skip whose process died before it counted
     repaired = 0
     if thorough and not rebuilt and ports.rounds.serving(name) is not None:

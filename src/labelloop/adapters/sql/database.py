@@ -33,7 +33,7 @@ STUDIED_FROM = 500
 """Rows from which it matters how PostgreSQL finds them."""
 _DOUBLED = text("""
     SELECT s.relname FROM pg_stat_user_tables s JOIN pg_class c ON c.oid = s.relid
-    WHERE s.n_mod_since_analyze >= :least AND s.n_mod_since_analyze > c.reltuples
+    WHERE s.schemaname = current_schema() AND s.n_mod_since_analyze >= :least AND s.n_mod_since_analyze > c.reltuples
 """)
 
 _abandoned: list[Any] = []
@@ -124,8 +124,9 @@ class Database:
         """
         if self.sqlite:
             return
-        with self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            for (name,) in connection.execute(_DOUBLED, {"least": STUDIED_FROM}).all():
+        with _translated(), self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            doubled = connection.execute(_DOUBLED, {"least": STUDIED_FROM}).scalars().all()
+            for name in tables.metadata.tables.keys() & set(doubled):  # others' tables are their business
                 connection.execute(text(f"ANALYZE {connection.dialect.identifier_preparer.quote(name)}"))
 
     def insert(self, table: Table) -> Any:
