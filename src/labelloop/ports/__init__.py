@@ -230,7 +230,7 @@ class Verdicts(Protocol):
         """Per annotator: {"annotator", "accepted", "late", "surplus", "skipped", "open", "seconds", "agreed"}."""
 
     def export(self, name: str) -> Iterator[Mapping[str, Json]]:
-        """Every resolved item with its label and provenance, by number; streamed."""
+        """Every resolved item with its label and provenance, by number, each with its copies behind it; streamed."""
 
 
 class Rounds(Protocol):

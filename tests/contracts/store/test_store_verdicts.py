@@ -4,7 +4,7 @@ import pytest
 from store_desk import MINUTE, NAME
 
 from labelloop.domain.states import ItemState, LabelSource, Lane, Role
-from labelloop.domain.types import Verdict, Vote
+from labelloop.domain.types import NewItem, Verdict, Vote
 
 
 @pytest.fixture
@@ -171,3 +171,36 @@ def test_export_streams_labels_with_their_provenance(desk):
     [vote] = rows[2]["annotations"]
     assert (rows[2]["key"], rows[2]["data"], rows[2]["label"]) == ("k3", {"text": "text 3"}, "a")
     assert (vote["annotator"], vote["served"]["strategy"], vote["served"]["score"]) == ("ann", "margin", 1.0)
+
+
+def test_copies_share_the_answer_in_an_export(desk):
+    """Behind the item that was answered, under their own keys; one that brought a label keeps that."""
+    desk.fill(0)
+    text = {"text": "the same"}
+    desk.store.pool.add(
+        NAME,
+        [
+            NewItem(key="first", data=text, metadata={"day": 1}),
+            NewItem(key="other", data={"text": "alone"}),
+            NewItem(key="again", data=text, metadata={"day": 2}),
+            NewItem(key="known", data=text, label="b"),
+        ],
+        desk.now,
+    )
+    assert list(desk.store.verdicts.export(NAME)) == []
+    desk.plan(2)
+    desk.submit("ann", *desk.grant("ann", 0, 1, most=2))
+    verdict = Verdict(item=0, state=ItemState.RESOLVED, needed=1, value="a", label="a", confidence=0.9, votes=1)
+    assert desk.store.verdicts.settle(NAME, [verdict], desk.now) == 1
+    first, again, known = desk.store.verdicts.export(NAME)
+    assert [(row["key"], row["duplicate_of"]) for row in (first, again, known)] == [
+        ("first", None),
+        ("again", "first"),
+        ("known", "first"),
+    ]
+    assert [(row["label"], row["source"], row["confidence"]) for row in (first, again, known)] == [
+        ("a", "votes", 0.9),
+        ("a", "votes", 0.9),
+        ("b", "import", None),
+    ]
+    assert (again["metadata"], again["annotations"], len(first["annotations"])) == ({"day": 2}, [], 1)

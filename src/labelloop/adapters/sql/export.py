@@ -1,10 +1,10 @@
-"""Every resolved item with its label and where the label came from, streamed by pages."""
+"""Every resolved item with its label and where the label came from, and its copies behind it; streamed by pages."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, and_, select, text
+from sqlalchemy import Connection, Row, and_, select, text
 
 from labelloop.adapters.sql import tables
 from labelloop.adapters.sql.database import Database
@@ -20,33 +20,55 @@ def resolved_items(database: Database, project: int) -> Iterator[Mapping[str, Js
     last = -1
     while True:
         with database.read() as connection:
-            page = _page(connection, project, last)
-        yield from page
-        if len(page) < PAGE:
+            rows = _page(connection, project, last)
+            lines = _told(connection, project, rows)
+        yield from lines
+        if len(rows) < PAGE:
             return
-        last = page[-1]["item"]
+        last = rows[-1].number
 
 
-def _page(connection: Connection, project: int, last: int) -> list[dict[str, Json]]:
+def _page(connection: Connection, project: int, last: int) -> Sequence[Row[Any]]:
     wanted = and_(_items.c.project == project, text(tables.RESOLVED), _items.c.number > last)
-    rows = connection.execute(select(_items).where(wanted).order_by(_items.c.number).limit(PAGE)).all()
+    return connection.execute(select(_items).where(wanted).order_by(_items.c.number).limit(PAGE)).all()
+
+
+def _told(connection: Connection, project: int, rows: Sequence[Row[Any]]) -> list[dict[str, Json]]:
     votes = _annotations(connection, project, [row.number for row in rows])
-    return [
-        {
-            "item": row.number,
-            "key": row.key,
-            "data": row.data,
-            "metadata": row.metadata,
-            "label": row.label,
-            "value": row.value,
-            "source": row.source,
-            "confidence": row.confidence,
-            "gold": row.gold,
-            "resolved_at": row.resolved_at.isoformat() if row.resolved_at else None,
-            "annotations": votes[row.number],
-        }
-        for row in rows
-    ]
+    copies = _copies(connection, project, rows)
+    lines = []
+    for row in rows:
+        lines.append(_line(row, row, None, votes[row.number]))
+        lines += [_line(copy, copy if copy.label is not None else row, row.key, []) for copy in copies[row.number]]
+    return lines
+
+
+def _line(item: Row[Any], answered: Row[Any], original: str | None, votes: list[dict[str, Json]]) -> dict[str, Json]:
+    """A row of the export: what the item is, and the label of the item that was answered."""
+    return {
+        "item": item.number,
+        "key": item.key,
+        "duplicate_of": original,
+        "data": item.data,
+        "metadata": item.metadata,
+        "label": answered.label,
+        "value": answered.value,
+        "source": answered.source,
+        "confidence": answered.confidence,
+        "gold": item.gold,
+        "resolved_at": answered.resolved_at.isoformat() if answered.resolved_at else None,
+        "annotations": votes,
+    }
+
+
+def _copies(connection: Connection, project: int, rows: Sequence[Row[Any]]) -> dict[int, list[Row[Any]]]:
+    """Of each of these items those that came later with the same data, by number; found by the index of digests."""
+    found: dict[int, list[Row[Any]]] = defaultdict(list)
+    digests = [row.digest for row in rows]
+    same = and_(_items.c.project == project, _items.c.digest.in_(digests), _items.c.duplicate_of.is_not(None))
+    for copy in connection.execute(select(_items).where(same).order_by(_items.c.number)):
+        found[copy.duplicate_of].append(copy)
+    return found
 
 
 def _annotations(connection: Connection, project: int, numbers: list[int]) -> dict[int, list[dict[str, Json]]]:
