@@ -24,7 +24,8 @@ import labels_sets as sets
 import report
 
 CACHE = Path(__file__).parents[1] / "build" / "labels"
-SHOWN = ("set", "arm", "seeds", "full", "area", "gain", "of_best", "to_90", "to_95", "to_98", "to_random", "saving")
+SHOWN = ("set", "arm", "seeds", "full", "area", "gain", "beyond_default", "of_best", "to_90", "to_95", "to_98",
+         "to_random", "saving")  # fmt: skip
 """Columns of the table for people; intervals and curves are in the result's `details`."""
 USUAL = ("random", labels_arms.DEFAULT, "auto", "margin")
 
@@ -43,6 +44,7 @@ def main() -> None:
     for name in options.sets:
         rows += _measured(options.cache, name, [known[arm] for arm in options.arms], options.seeds)
     details = report.merged("labels", rows, ("set", "arm"), part="details") if options.keep else rows
+    details = score.compared(details, default=labels_arms.DEFAULT)
     short = [{key: row.get(key) for key in SHOWN} for row in details]
     report.finish("labels", short, packages=("scikit-activeml", "small-text"), details=details)
 

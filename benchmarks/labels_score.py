@@ -16,31 +16,69 @@ Played = Sequence[Mapping[str, Any]]
 def rows(
     name: str, case: sets.Case, played: Mapping[str, Played], *, full: float, target: float
 ) -> list[dict[str, Any]]:
-    """A row for each arm. An arm with wrong answers is compared with random under the same."""
+    """A row for each arm, by itself; `compared` puts them beside each other."""
     found = []
     for arm, some in played.items():
         if not some:
             continue
-        _, _, noise = arm.partition(", 20")
-        random = played.get("random, 20 % wrong" if noise else "random", ())
         areas = _areas(some, case.budget)
         mean = mean_interval(areas)
         row: dict[str, Any] = {"set": name, "arm": arm, "seeds": len(some)}
         row |= {"full": round(full, 4), "random_once": round(target, 4), "random_labels": case.random}
         row |= {"area": round(mean.mean, 4), "area_low": round(mean.low, 4), "area_high": round(mean.high, 4)}
+        row["areas"] = [round(area, 5) for area in areas.tolist()]
         for part in PARTS:
             row |= _price(f"to_{100 * part:.0f}", some, part * full)
         row |= _price("to_random", some, target)
         there = row["to_random_seeds"] == len(some)
         row["saving"] = round(1 - row["to_random"] / case.random, 3) if there else None
-        row |= _beside(areas, some, random, case)
         row["cpu_seconds"] = round(float(np.mean([one["cpu_seconds"] for one in some])), 1)
         row["curve"] = _mean_curve(some)
         found.append(row)
-    best = max((row["area"] for row in found if "wrong" not in row["arm"]), default=0)
-    for row in found:
-        row["of_best"] = round(row["area"] / best, 3) if best else None
     return found
+
+
+def compared(found: Sequence[dict[str, Any]], *, default: str) -> list[dict[str, Any]]:
+    """The rows of all sets, each with what it has beyond random's area and beyond the default's, over the same seeds.
+
+    An arm with wrong answers is compared with those that got as many. A row that was kept without its areas keeps the
+    comparison that it has.
+    """
+    at = {(row["set"], row["arm"]): row for row in found}
+    best: dict[str, float] = {}
+    for row in found:
+        if WRONG not in row["arm"]:
+            best[row["set"]] = max(best.get(row["set"], 0), row["area"])
+    for row in found:
+        wrong = WRONG if row["arm"].endswith(WRONG) else ""
+        row["of_best"] = round(row["area"] / best[row["set"]], 3) if best.get(row["set"]) else None
+        random, ours = (at.get((row["set"], f"{arm}{wrong}")) for arm in ("random", default))
+        if random is not None and random is not row:
+            row.update(_beyond("gain", row, random))
+            row["deepest_below_random"] = _deepest(random["curve"], row["curve"])
+        if ours is not None and ours is not row:
+            row.update(_beyond("beyond_default", row, ours))
+    return list(found)
+
+
+WRONG = ", 20 % wrong"
+
+
+def _beyond(key: str, row: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
+    mine, theirs = row.get("areas"), other.get("areas")
+    if mine is None or theirs is None:
+        return {}
+    shared = min(len(mine), len(theirs))
+    gain = mean_interval(np.array(mine[:shared]) - np.array(theirs[:shared]))
+    return {key: round(gain.mean, 4), f"{key}_low": round(gain.low, 4), f"{key}_high": round(gain.high, 4)}
+
+
+def _deepest(random: list[list[float]], ours: list[list[float]]) -> float:
+    """The deepest that a mean curve lies below random's, where both are known."""
+    low, high = max(random[0][0], ours[0][0]), min(random[-1][0], ours[-1][0])
+    grid = np.linspace(low, high, 60)
+    theirs, mine = (np.interp(grid, *np.array(curve).T[:2]) for curve in (random, ours))
+    return round(float(max(0, (theirs - mine).max())), 4)
 
 
 def _areas(some: Played, budget: int) -> np.ndarray:
@@ -58,24 +96,6 @@ def _price(key: str, some: Played, score: float) -> dict[str, Any]:
         f"{key}_low": round(interval.low),
         f"{key}_high": round(interval.high),
         f"{key}_seeds": len(paid),
-    }
-
-
-def _beside(areas: np.ndarray, some: Played, random: Played, case: sets.Case) -> dict[str, Any]:
-    """Area beyond random's over the same seeds, and the deepest that the mean curve lies below random's."""
-    shared = min(len(some), len(random))
-    if not shared or some is random:
-        return {}
-    gain = mean_interval(areas[:shared] - _areas(random[:shared], case.budget))
-    grid = np.linspace(case.first, case.budget, 60)
-    ours, theirs = (
-        np.mean([np.interp(grid, *_arrays(one)) for one in many[:shared]], axis=0) for many in (some, random)
-    )
-    return {
-        "gain": round(gain.mean, 4),
-        "gain_low": round(gain.low, 4),
-        "gain_high": round(gain.high, 4),
-        "deepest_below_random": round(float(max(0, (theirs - ours).max())), 4),
     }
 
 

@@ -187,9 +187,15 @@ class Client:
             invalid=tuple(found["invalid"]),
         )
 
-    def export(self, project: str, *, training_set: str | None = None) -> Iterator[dict[str, Any]]:
-        """Every label with its provenance, or one training set by its digest, row by row."""
-        query = {"format": "jsonl"} | ({"training_set": training_set} if training_set else {})
+    def export(
+        self, project: str, *, training_set: str | None = None, near_duplicates: float | None = None
+    ) -> Iterator[dict[str, Any]]:
+        """Every label with its provenance, or one training set by its digest, row by row.
+
+        With `near_duplicates`, such as 0.98, also the waiting items that are so similar to an answered one.
+        """
+        asked = {"training_set": training_set, "near_duplicates": near_duplicates}
+        query = {"format": "jsonl"} | {name: str(value) for name, value in asked.items() if value is not None}
         with self._http.stream("GET", f"/v1/projects/{project}/export", params=query) as response:
             if response.is_error:
                 response.read()

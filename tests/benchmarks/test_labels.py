@@ -30,7 +30,8 @@ def test_the_price_of_a_score_and_the_saving():
         "random": [played(0.1, 0.2, 0.3, 0.4), played(0.1, 0.2, 0.3, 0.4)],
         "ours": [played(0.5, 0.9, 0.95, 1.0), played(0.5, 0.7, 0.8, 0.85)],
     }
-    random, ours = labels_score.rows("x", case, curves, full=1.0, target=0.7)
+    rows = labels_score.rows("x", case, curves, full=1.0, target=0.7)
+    random, ours = labels_score.compared(rows, default="ours")
     assert (ours["to_90"], ours["to_90_seeds"]) == (20, 1)
     assert ours["to_random"] == 18  # 15 and 20
     assert ours["saving"] == pytest.approx(0.82)
@@ -39,6 +40,8 @@ def test_the_price_of_a_score_and_the_saving():
     assert ours["deepest_below_random"] == 0
     assert ours["of_best"] == 1
     assert random["of_best"] < 0.5
+    assert random["beyond_default"] == pytest.approx(-ours["gain"])
+    assert "beyond_default" not in ours
 
 
 def test_wrong_answers_are_compared_with_random_under_the_same():
@@ -48,8 +51,21 @@ def test_wrong_answers_are_compared_with_random_under_the_same():
         "random, 20 % wrong": [played(0.3, 0.3)],
         "default, 20 % wrong": [played(0.5, 0.5)],
     }
-    rows = labels_score.rows("x", DIGITS, curves, full=1.0, target=0.9)
+    rows = labels_score.compared(labels_score.rows("x", DIGITS, curves, full=1.0, target=0.9), default="default")
     assert next(row for row in rows if row["arm"].startswith("default"))["gain"] == pytest.approx(0.2)
+
+
+def test_rows_of_two_runs_are_compared_over_the_seeds_that_both_have():
+    """A curve that lies below random's for a while says how deep; a row without its areas keeps what it had."""
+    case = labels_sets.Case(project=DIGITS.project, budget=40, random=100, first=10, batch=10)
+    random = [played(0.1, 0.2, 0.3, 0.4), played(0.5, 0.5, 0.5, 0.5)]
+    first = labels_score.rows("x", case, {"random": random}, full=1.0, target=0.7)
+    later = labels_score.rows("x", case, {"peer": [played(0.3, 0.2, 0.3, 0.4)]}, full=1.0, target=0.7)
+    old = {"set": "x", "arm": "old", "area": 0.2, "gain": 0.07, "curve": [[10, 0.0, 0], [40, 0.4, 0]]}
+    _, peer, old = labels_score.compared([*first, *later, old], default="default")
+    assert 0 < peer["gain"] < 0.1
+    assert peer["deepest_below_random"] == pytest.approx(0.15, abs=0.01)  # random's mean at 20 and beyond is 0.35
+    assert old["gain"] == 0.07
 
 
 @pytest.mark.parametrize("arm", list(labels_arms.arms()))

@@ -1,13 +1,15 @@
 """Near-duplicates are asked once: by features, by what texts say, and beside what is out already."""
 
 import numpy as np
+import pytest
 from conftest_loop import create, label, run_jobs
 from test_minority import Crowd, Words
 
 from labelloop import projects
+from labelloop.domain.errors import Conflict, Invalid
 from labelloop.domain.states import Lane
 from labelloop.domain.types import NewItem
-from labelloop.loop import once
+from labelloop.loop import once, together
 from labelloop.loop.ingest import ingest
 from labelloop.loop.plan import compose
 from labelloop.loop.pool import PoolView
@@ -143,3 +145,33 @@ def test_people_get_keywords_first_and_no_text_twice(ports):
     assert served.model is not None
     assert "fallback" not in served.stats
     assert Words({}).of(1).tolist() == []
+
+
+def test_an_export_can_answer_near_duplicates_together(ports):
+    """Asked for, waiting items so similar to an answered one get its label, and say whose; nothing is settled."""
+    create(ports, items={"kind": "text", "shard_size": 64}, features={"kind": "text"}, retrain={"first": 4})
+    said = [
+        f"{word} stands alone beside {word} and {word}s"
+        for word in ["abel", "bert", "carl", "dora", "emil", "fritz", "gert"]
+    ]
+    said += [f"{text} today" for text in said] + ["nothing of the kind"] * 1 + [f"filler {n * n}" for n in range(80)]
+    labels = ["c0", "c1", "c2", "c0", "c1", "c2", "c0"]
+    items = [NewItem(key=f"k{n}", data={"text": t}, label=dict(enumerate(labels)).get(n)) for n, t in enumerate(said)]
+    ingest(ports, "plane", items)
+    with pytest.raises(Conflict, match="next round"):
+        together.export(ports, "plane", 0.8)
+    tend(ports, "plane")
+    run_jobs(ports)
+    before = ports.pool.counts("plane")
+    rows = list(together.export(ports, "plane", 0.8))
+    assert len(list(together.export(ports, "plane"))) == 7
+    alike = {row["key"]: row for row in rows[7:]}
+    assert {key: (row["duplicate_of"], row["label"]) for key, row in alike.items()} == {
+        f"k{n + 7}": (f"k{n}", label) for n, label in enumerate(labels)
+    }
+    assert {row["source"] for row in alike.values()} == {"near_duplicate"}
+    assert all(0.8 <= row["similarity"] < 1 for row in alike.values())
+    assert list(rows[0]) == list(alike["k7"])
+    assert ports.pool.counts("plane") == before
+    with pytest.raises(Invalid, match="above 0 and up to 1"):
+        together.export(ports, "plane", 1.5)

@@ -74,3 +74,19 @@ def test_a_threshold_must_be_one():
     """0 would make twins of everything."""
     with pytest.raises(ValueError, match="threshold"):
         twins.followers(np.ones((2, 2)), 0.0)
+
+
+@pytest.mark.parametrize("cells", [4, 1 << 22])
+def test_the_nearest_of_some_others(monkeypatch, cells):
+    """The same as looking at every pair, in blocks of any size, dense and sparse; without others nobody is near."""
+    monkeypatch.setattr(twins, "CELLS", cells)
+    rng = np.random.default_rng(0)
+    rows, others = rng.standard_normal((30, 3)), rng.standard_normal((9, 3))
+    pairs = np.array([[similarity(row, other) for other in others] for row in rows])
+    for form in (np.asarray, csr_array):
+        places, alike = twins.nearest(form(rows), form(others), 0.6)
+        np.testing.assert_allclose(alike, np.clip(pairs.max(axis=1), 0, 1), atol=1e-6)
+        np.testing.assert_array_equal(places, np.where(pairs.max(axis=1) >= 0.6, pairs.argmax(axis=1), -1))
+    assert twins.nearest(rows, others[:0], 0.6)[0].tolist() == [-1] * 30
+    with pytest.raises(ValueError, match="above 0"):
+        twins.nearest(rows, others, 0)

@@ -119,13 +119,18 @@ def export(
     *,
     form: Annotated[str, typer.Option("--format", help="jsonl, csv or parquet.")] = "jsonl",
     output: Annotated[Path | None, typer.Option("--output", "-o", help="A file; standard output if left out.")] = None,
+    near: Annotated[
+        float | None,
+        typer.Option("--near-duplicates", help="Also waiting items so similar to an answered one, such as 0.98."),
+    ] = None,
 ) -> None:
     """Export every label of PROJECT with its provenance."""
     from labelloop.cli.exporting import write
+    from labelloop.loop import together
 
     with opened() as ports:
         ports.projects.row(name)
-        count = write(ports.verdicts.export(name), form, output)
+        count = write(together.export(ports, name, near), form, output)
     console.note(f"{count} labels" + (f" in {output}" if output else ""))
 
 

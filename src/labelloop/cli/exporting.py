@@ -16,7 +16,7 @@ TEXT = {"jsonl": tables.jsonl, "csv": tables.as_csv}
 FORMATS = (*TEXT, "parquet")
 BATCH = 10_000
 INTEGERS = frozenset({"item", "votes", "round", "model"})
-NUMBERS = frozenset({"confidence"})
+NUMBERS = frozenset({"confidence", "similarity"})
 
 
 def write(rows: Rows, form: str, output: Path | None) -> int:

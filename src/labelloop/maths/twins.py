@@ -1,13 +1,14 @@
 """Rows that are as good as the same: the first of each group leads, the others follow it.
 
 The rows come in the order in which they would be asked, so that a leader is the best of its group. Each row is compared
-with the leaders before it, in blocks: O(rows · leaders · d), for the head of an order, not for a pool.
+with the leaders before it, in blocks: O(rows · leaders · d), for the head of an order, not for a pool. Beside a few
+others a pool can be put, a shard at a time.
 """
 
 import numpy as np
 
 from labelloop.maths.arrays import Floats, Ints, Matrix
-from labelloop.maths.geometry import distances, pieces, row_count, squared_lengths
+from labelloop.maths.geometry import CELLS, distances, pieces, row_count, squared_lengths
 
 _BLOCK = 256
 """Rows that are compared with all leaders at once."""
@@ -44,8 +45,7 @@ def followers(
         >>> followers(rows, 0.98).tolist(), followers(rows, 0.98, taken=rows[2:]).tolist()
         ([-1, 0, -1], [-1, 0, -2])
     """
-    if not 0 < threshold <= 1:
-        raise ValueError(f"a threshold of similarity lies above 0 and up to 1, not at {threshold}")
+    _check_threshold(threshold)
     n, lengths = row_count(features), squared_lengths(features)
     follows = _of_digests(n, digests, taken_digests)
     if taken is not None and row_count(taken):
@@ -65,6 +65,44 @@ def followers(
         if len(block):
             leaders += _within(block, _similar(features[block], lengths[block], features[block]), threshold, follows)
     return _to_the_top(follows)
+
+
+def nearest(features: Matrix, others: Matrix, threshold: float) -> tuple[Ints, Floats]:
+    """For each row the most similar of some others, where that is a twin.
+
+    Args:
+        features: (n, d), dense or sparse by rows.
+        others: (k, d), in the same form.
+        threshold: as in `followers`.
+
+    Returns:
+        Positions (n,) among the others, of equal ones the first, -1 where none is similar enough; and similarities (n,)
+        to the most similar one. Memory beside them: one block of distances, `geometry.CELLS` numbers.
+
+    Raises:
+        ValueError: features are not finite, or the threshold is none.
+
+    Example:
+        >>> places, alike = nearest(np.array([[1.0, 0.0], [1.0, 1.0]]), np.array([[0.0, 1.0], [1.0, 0.01]]), 0.98)
+        >>> places.tolist(), alike.round(2).tolist()
+        ([1, -1], [1.0, 0.67])
+    """
+    _check_threshold(threshold)
+    n, k, lengths = row_count(features), row_count(others), squared_lengths(features)
+    places, most = np.full(n, -1, dtype=np.intp), np.zeros(n)
+    if not k:
+        return places, most
+    for rows in pieces(n, max(1, CELLS // k)):
+        alike = _similar(features[rows], lengths[rows], others)
+        best = alike.argmax(axis=1)
+        most[rows] = alike[np.arange(len(best)), best]
+        places[rows] = np.where(most[rows] >= threshold - _ROUNDING, best, -1)
+    return places, np.clip(most, 0, 1)
+
+
+def _check_threshold(threshold: float) -> None:
+    if not 0 < threshold <= 1:
+        raise ValueError(f"a threshold of similarity lies above 0 and up to 1, not at {threshold}")
 
 
 _ROUNDING = 1e-6

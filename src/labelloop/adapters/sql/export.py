@@ -49,6 +49,7 @@ def _line(item: Row[Any], answered: Row[Any], original: str | None, votes: list[
         "item": item.number,
         "key": item.key,
         "duplicate_of": original,
+        "similarity": None if original is None else 1.0,
         "data": item.data,
         "metadata": item.metadata,
         "label": answered.label,

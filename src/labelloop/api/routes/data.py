@@ -18,7 +18,7 @@ from labelloop.disk.roots import resolve_below
 from labelloop.domain.errors import Invalid, UnknownItem
 from labelloop.domain.types import IngestReport, InvalidLine, ItemNumber, NewItem
 from labelloop.loop import ingest as loop_ingest
-from labelloop.loop import report
+from labelloop.loop import report, together
 from labelloop.loop.prioritize import prioritize as _prioritize
 from labelloop.ports import Ports
 from labelloop.telemetry import logger
@@ -72,9 +72,10 @@ async def export(
     use: Use,
     format: Literal["jsonl", "csv"] = "jsonl",  # noqa: A002 - its name on the wire
     training_set: str | None = None,
+    near_duplicates: float | None = None,
 ) -> Response:
-    """Every label with its provenance, or one training set by its digest; streamed."""
-    rows = await run_in_threadpool(_rows, use.ports, project, training_set)
+    """Every label with its provenance, also of items as similar as asked, or one training set by its digest."""
+    rows = await run_in_threadpool(_rows, use.ports, project, training_set, near_duplicates)
     chunks = tables.jsonl(rows) if format == "jsonl" else tables.as_csv(rows)
     first = await run_in_threadpool(next, chunks, b"")  # so that what fails, fails before the head goes out
     media_type = "application/x-ndjson" if format == "jsonl" else "text/csv; charset=utf-8"
@@ -136,9 +137,9 @@ def _streamed(stream: Any) -> Iterator[NewItem | InvalidLine]:
     return lines.items(lines.split(lines.pulled(stream)), loop_ingest.read)
 
 
-def _rows(ports: Ports, name: str, digest: str | None) -> Iterator[Mapping[str, Any]]:
+def _rows(ports: Ports, name: str, digest: str | None, near: float | None) -> Iterator[Mapping[str, Any]]:
     ports.projects.get(name)
-    return ports.verdicts.export(name) if digest is None else _training_rows(ports, name, digest)
+    return together.export(ports, name, near) if digest is None else _training_rows(ports, name, digest)
 
 
 def _training_rows(ports: Ports, name: str, digest: str) -> Iterator[Mapping[str, Any]]:
