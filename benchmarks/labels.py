@@ -1,4 +1,4 @@
-"""How few labels each way of asking needs: nine sets, our strategies, and the peers' by their own code.
+"""How few labels each way of asking needs: eleven sets, our strategies, and the peers' by their own code.
 
 Every (set, strategy, seed) is one file in the cache, so a run that was stopped goes on where it was, and a longer run
 plays only what is missing. Everything is played by the code that serves people (`loop.plan`, `loop.train`); the audit

@@ -17,6 +17,9 @@ RECOMMENDED: Mapping[str, Any] = {
     "cold_start": MIXED,
 }
 """What docs/explanation/labels.md recommends, and the example projects use."""
+SHORT: Mapping[str, Mapping[str, Any]] = {"random": RANDOM, DEFAULT: RECOMMENDED}
+LANES = {"informative": 0.7, "minority": 0.3, "audit": 0.0}
+SMOTE = {"synthetic": {"kind": "smote", "target": 0.5}}
 WHOLE_POOL = 1_000_000
 FORESTS = ("mammography", "pendigits", "thyroid", "cover", "smtp")
 
@@ -37,6 +40,11 @@ def arms() -> dict[str, Arm]:
             Arm(name=f"start: {start}", strategy={**RECOMMENDED, "cold_start": {"kind": start}})
             for start in ("random", "diversity", "typiclust", "herding", "k_center")
         ),
+        *(
+            Arm(name=f"lane: {kind}", strategy=RECOMMENDED, lanes=LANES, more={"minority": {"kind": kind}})
+            for kind in ("margin", "cut")
+        ),
+        *(Arm(name=f"{arm}, smote", strategy=strategy, more=SMOTE) for arm, strategy in SHORT.items()),
         *(Arm(name=name, strategy=_peer(name)) for name in PEERS),
     ]
     noisy = [replace(arm, name=f"{arm.name}, 20 % wrong", terms={"noise": 0.2}) for arm in ours[:3]]

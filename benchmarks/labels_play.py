@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import labels_sets as sets
+import numpy as np
 from threadpoolctl import threadpool_limits
 
 from labelloop.adapters.estimators import EstimatorKinds
@@ -36,6 +37,8 @@ class Arm:
     lanes: Mapping[str, Any] = field(default_factory=lambda: {"informative": 1.0, "minority": 0.0, "audit": 0.0})
     model: Mapping[str, Any] | None = None
     terms: Mapping[str, Any] = field(default_factory=dict)
+    more: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Other sections, by name: keys that differ from the set's."""
 
     def project(self, case: sets.Case) -> Project:
         """The set's project, asked this way."""
@@ -46,6 +49,7 @@ class Arm:
             model = {**raw["model"], **self.model}
             model["parameters"] = {**raw["model"]["parameters"], **self.model.get("parameters", {})}
             raw["model"] = model
+        raw |= {name: {**(raw.get(name) or {}), **section} for name, section in self.more.items()}
         return parse(raw, origin=f"{case.project.name}, {self.name}")
 
     def played(self, case: sets.Case) -> Terms:
@@ -65,7 +69,7 @@ def curve(folder: Path, name: str, arm: Arm, seed: int) -> dict[str, Any]:
     data, start = _data(folder, name), time.process_time()
     with threadpool_limits(1):
         played = replay(project, data, own_name(project), seed=seed, terms=terms, estimators=EstimatorKinds())
-    rare = data.codes[list(played.asked)] == data.codes.max()
+    rare = np.isin(data.codes[list(played.asked)], _rare(data))
     result = {
         "set": name,
         "arm": arm.name,
@@ -102,6 +106,13 @@ def final(name: str) -> Arm:
 RANDOM = {"kind": "random", "cold_start": {"kind": "random"}}
 
 _held: dict[str, Data] = {}
+RARE = 0.55
+"""A class with less than this part of its fair share of the pool is rare."""
+
+
+def _rare(data: Data) -> np.ndarray:
+    counts = np.bincount(data.codes)
+    return np.flatnonzero(counts < RARE * counts.mean())
 
 
 def _data(folder: Path, name: str) -> Data:

@@ -142,6 +142,26 @@ def _smtp() -> Case:
     return Case(project=project, budget=200, random=1_000, first=20, batch=5)
 
 
+def _ag_news_rare() -> Case:
+    """Two of the four topics are rare: 150 of sports and 75 of science and technology among 5,000."""
+    keep = {"Sports": 0.06, "Sci/Tech": 0.03}
+    return _thinned(_ag_news(), "ag_news_rare", keep=keep, budget=400, random=1_000)
+
+
+def _mnist_rare() -> Case:
+    """Half of the digits are rare: 5 % of 5 to 9."""
+    keep = {str(digit): 0.05 for digit in range(5, 10)}
+    return _thinned(_mnist(), "mnist_rare", keep=keep, budget=400, random=1_000)
+
+
+def _thinned(case: Case, name: str, *, keep: dict[str, float], budget: int, random: int) -> Case:
+    """A set of which some classes are thinned out, with a calibrated model, measured by macro F1."""
+    raw = case.project.model_dump(mode="json")
+    raw["source"] |= {"keep": keep, "score": "macro_f1"}
+    raw["model"]["calibrate"] = True
+    return Case(project=parse({**raw, "name": name}), budget=budget, random=random, first=case.first, batch=case.batch)
+
+
 CASES = {
     "sms": _sms,
     "ag_news": _ag_news,
@@ -152,4 +172,6 @@ CASES = {
     "thyroid": _thyroid,
     "cover": _cover,
     "smtp": _smtp,
+    "ag_news_rare": _ag_news_rare,
+    "mnist_rare": _mnist_rare,
 }

@@ -20,7 +20,7 @@ DIGITS = labels_sets.Case(project=example("digits"), budget=80, random=120, firs
 
 def played(*scores, arm="a", seed=0):
     labels = tuple(10 * (at + 1) for at in range(len(scores)))
-    return {"arm": arm, "seed": seed, "labels": labels, "scores": scores, "cpu_seconds": 1.0}
+    return {"arm": arm, "seed": seed, "labels": labels, "scores": scores, "rare": labels, "cpu_seconds": 1.0}
 
 
 def test_the_price_of_a_score_and_the_saving():

@@ -64,6 +64,9 @@ class Crowd:
             features=self.points[numbers] if Need.FEATURES in needs else None,
         )
 
+    def reliability(self):
+        return None
+
     def surroundings(self, numbers):
         return self._near.of(numbers, lambda some: self.points[some])
 

@@ -254,6 +254,19 @@ def test_calibration_sees_real_rows_only(monkeypatch):
     np.testing.assert_array_equal(np.bincount(truth), [90, 24, 6])
 
 
+def test_a_model_knows_which_of_its_predictions_hold():
+    """On rows held out, a class that is taken for another is less reliable than one that is not."""
+    rng = np.random.default_rng(0)
+    codes = np.repeat([0, 1, 2], 60)
+    features = rng.standard_normal((180, 4)) + 6 * (codes == 0)[:, None]
+    project = project_with().model_copy(update={"synthetic": None})
+    model = training.fit(EstimatorKinds(), project, features, codes, seed=0)
+    assert len(model.reliability) == 3
+    assert model.reliability[0] > max(model.reliability[1:])
+    few = training.fit(EstimatorKinds(), project, features[::12], codes[::12], seed=0)
+    assert few.reliability is None
+
+
 def test_rows_of_a_held_out_fold_are_not_made_of_it():
     """What is made up for a fold lies between rows of the other folds: nothing leaks into the calibration."""
     features, codes = imbalanced()

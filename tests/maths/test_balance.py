@@ -8,14 +8,18 @@ from hypothesis import strategies as st
 from labelloop.maths import balance
 
 
-def one_by_one(wanted, closeness, counts, shares):
+def one_by_one(wanted, closeness, worth, counts, shares):
     """The greedy choice that the closed form stands for, row by row."""
     counts, left, order = counts.astype(float).copy(), set(range(len(wanted))), []
     while left:
-        level = {code: (counts[code] + 1) / shares[code] for code in {wanted[row] for row in left}}
+        next_of = {
+            code: max((row for row in left if wanted[row] == code), key=lambda row: closeness[row])
+            for code in {wanted[row] for row in left}
+        }
+        level = {code: (counts[code] + worth[row]) / shares[code] for code, row in next_of.items()}
         code = min(level, key=lambda code: (level[code], code))
-        row = max((row for row in left if wanted[row] == code), key=lambda row: closeness[row])
-        counts[code] += 1
+        row = next_of[code]
+        counts[code] += worth[row]
         left.remove(row)
         order.append((level[code], row))
     return order
@@ -28,8 +32,9 @@ def test_order_is_the_greedy_choice(seed, n, classes):
     rng = np.random.default_rng(seed)
     wanted, closeness = rng.integers(classes, size=n), rng.permutation(n) / n
     counts, shares = rng.integers(6, size=classes), rng.dirichlet(np.ones(classes))
-    scores = balance.balanced_order(wanted, closeness, class_counts=counts, targets=shares)
-    greedy = one_by_one(wanted, closeness, counts, shares)
+    worth = rng.uniform(0.1, 1, size=n) if seed % 2 else None
+    scores = balance.balanced_order(wanted, closeness, worth, class_counts=counts, targets=shares)
+    greedy = one_by_one(wanted, closeness, np.ones(n) if worth is None else worth, counts, shares)
     np.testing.assert_allclose(np.sort(-scores), [level for level, _ in greedy])
     for code in range(classes):
         rows = [row for _, row in greedy if wanted[row] == code]
@@ -38,7 +43,7 @@ def test_order_is_the_greedy_choice(seed, n, classes):
 
 def test_rare_class_is_asked_first_and_then_shares():
     """The class with 2 of 42 labels is asked alone until it is level, then both in turn."""
-    p = np.repeat([[0.9, 0.1], [0.4, 0.6]], [60, 60], axis=0)
+    p = np.repeat([[1.0, 0.0], [0.0, 1.0]], [60, 60], axis=0)
     order = np.argsort(-balance.minority_scores(p, np.array([40, 2])), kind="stable")
     rare = order >= 60
     assert rare[:38].all()
@@ -52,6 +57,45 @@ def test_class_predicted_nowhere_is_found_by_its_posterior():
     p[:, :2] = (1 - p[:, [2]]) * [0.6, 0.4]
     scores = balance.minority_scores(p, np.array([30, 30, 0]))
     assert np.argsort(-scores)[:5].tolist() == [99, 98, 97, 96, 95]
+
+
+def test_a_class_that_is_predicted_for_few_rows_gets_likely_ones_behind_them():
+    """The rows of its bucket come first, then those where it is likeliest, also if others have few labels, too."""
+    rng = np.random.default_rng(0)
+    p = rng.dirichlet([60, 40, 5, 3], size=400)
+    p[:3] = [0.1, 0.1, 0.6, 0.2]
+    counts = np.array([80, 90, 3, 5])
+    first = np.argsort(-balance.minority_scores(p, counts), kind="stable")
+    others = p[3:, 2:].argmax(axis=1) == 0
+    likely = 3 + np.flatnonzero(others)[np.argsort(-p[3:, 2][others])]
+    for_third = first[np.isin(first, np.r_[:3, likely[:40]])]
+    assert set(for_third[:3].tolist()) == {0, 1, 2}
+    assert for_third[3:20].tolist() == likely[:17].tolist()
+    assert np.isin(first[:50], likely[:50]).sum() > 15
+    assert np.isin(first[:50], 3 + np.flatnonzero(~others)).sum() > 5
+
+
+def test_a_class_that_is_often_not_what_it_seems_is_asked_more():
+    """Half as sure of its predictions, it gets as many rows more, so that the labels come out level."""
+    p = np.repeat([[0.98, 0.01, 0.01], [0.01, 0.98, 0.01], [0.01, 0.01, 0.98]], 200, axis=0)
+    counts = np.array([0, 0, 0])
+    found = balance.claims(p, counts)
+    even = np.argsort(-balance.claim_scores(found, counts), kind="stable")[:120] // 200
+    assert np.bincount(even).tolist() == [40, 40, 40]
+    sure = np.array([1.0, 1.0, 0.5])
+    aware = np.argsort(-balance.claim_scores(found, counts, sure=sure), kind="stable")[:120] // 200
+    assert np.bincount(aware).tolist() == [30, 30, 60]
+
+
+def test_reliability_is_what_was_observed_over_what_was_said():
+    """Few rows say little, none says nothing; a class that is righter than it says lies above 1."""
+    p = np.repeat([[0.8, 0.2, 0.0], [0.4, 0.6, 0.0]], [1_000, 1_000], axis=0)
+    codes = np.r_[np.zeros(400), np.full(600, 2), np.ones(900), np.zeros(100)].astype(int)
+    found = balance.reliability(p, codes)
+    np.testing.assert_allclose(found, [0.5, 1.5, 1], atol=0.01)
+    few = balance.reliability(p[:2], np.array([1, 1]))
+    assert 0.7 < few[0] < 0.8
+    assert balance.reliability(p[:0], codes[:0]).tolist() == [1, 1, 1]
 
 
 def test_impossible_class_is_not_invented():

@@ -35,6 +35,10 @@ class EvidenceSource(Protocol):
         """What is asked for about these items; without a model only features can be had."""
         ...
 
+    def reliability(self) -> Floats | None:
+        """Of each class (classes,), what the model's word was worth on rows held out: see `balance.reliability`."""
+        ...
+
     def surroundings(self, numbers: Ints) -> Surroundings:
         """Who of these items lies near whom, as positions; the answer of the last time where they are the same."""
         ...

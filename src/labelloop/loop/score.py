@@ -105,6 +105,11 @@ class ScoredPool:
             class_counts=eye.class_counts if eye else np.zeros(0, dtype=np.int64),
         )
 
+    def reliability(self) -> Floats | None:
+        """Of each class, what the model was worth on rows held out."""
+        known = None if self._eye is None else self._eye.model.reliability
+        return None if known is None else np.array(known)
+
     def surroundings(self, numbers: Ints) -> Surroundings:
         """Who of these items lies near whom; kept in this process as long as the pool stays the same."""
         made = self._ports.projects.row(self._project.name).created_at

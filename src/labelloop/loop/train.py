@@ -20,7 +20,7 @@ from labelloop.domain.states import ModelState
 from labelloop.domain.types import ItemNumber, JobId, Model, ModelNumber, TrainingSet
 from labelloop.loop.featurize import Beat, featurize
 from labelloop.loop.pool import audit_labels, synthetic_labels, training_labels
-from labelloop.maths import calibration, degeneracy, estimation
+from labelloop.maths import balance, calibration, degeneracy, estimation
 from labelloop.maths.arrays import Floats, Ints, Matrix
 from labelloop.maths.geometry import stack
 from labelloop.ports import Classifier, Estimators, Ports
@@ -40,6 +40,8 @@ class Calibrated:
     classifier: Classifier
     temperature: float
     width: int
+    reliability: tuple[float, ...] | None = None
+    """Of each class, `balance.reliability` on rows held out; None where none were."""
 
     def probabilities(self, features: Matrix) -> Floats:
         """(n, width), rows sum to 1; a class the model does not know has 0."""
@@ -103,10 +105,13 @@ def fit(
     """
     fitting = Fitting(estimators=estimators, project=project, seed=seed, given=given)
     classifier = fitting.fit(features, codes)
-    temperature = 1.0
-    if project.model.calibrate and len(codes) >= LEAST_TO_CALIBRATE:
-        temperature = _temperature(fitting, features, codes)
-    return Calibrated(classifier=classifier, temperature=temperature, width=len(schema.of(project).classes))
+    temperature, reliability, width = 1.0, None, len(schema.of(project).classes)
+    held_out = _held_out(fitting, features, codes, width=width) if project.model.calibrate else None
+    if held_out is not None:
+        temperature = calibration.fit_temperature(*held_out)
+        found = balance.reliability(calibration.apply_temperature(held_out[0], temperature), held_out[1])
+        reliability = tuple(found.round(4).tolist())
+    return Calibrated(classifier=classifier, temperature=temperature, width=width, reliability=reliability)
 
 
 def pixel_shape(project: Project) -> tuple[int, ...] | None:
@@ -117,8 +122,10 @@ def pixel_shape(project: Project) -> tuple[int, ...] | None:
     return (*features.size, 3 if features.colour else 1)
 
 
-def _temperature(fitting: Fitting, features: Matrix, codes: Ints) -> float:
-    """Temperature by out-of-fold predictions of real rows; 1 where the folds lack a class."""
+def _held_out(fitting: Fitting, features: Matrix, codes: Ints, *, width: int) -> tuple[Floats, Ints] | None:
+    """Out-of-fold probabilities (m, width) of real rows, and their codes; None where they are few or a fold fails."""
+    if len(codes) < LEAST_TO_CALIBRATE:
+        return None
     rng = np.random.default_rng(fitting.seed)
     rows = rng.permutation(len(codes))[:MOST_TO_CALIBRATE]
     fold = _stratified(codes[rows], rng)
@@ -129,20 +136,15 @@ def _temperature(fitting: Fitting, features: Matrix, codes: Ints) -> float:
         try:
             part = fitting.fit(features[inside], codes[inside])
         except CannotTrain:
-            return 1.0
+            return None
         place = np.searchsorted(part.classes, codes[outside])
         known = (place < len(part.classes)) & (part.classes[np.minimum(place, len(part.classes) - 1)] == codes[outside])
-        predicted.append(_spread(part.probabilities(features[outside[known]]), part.classes))
+        narrow = part.probabilities(features[outside[known]])
+        wide = np.zeros((len(narrow), width), dtype=np.float64)
+        wide[:, part.classes] = narrow
+        predicted.append(wide)
         truth.append(codes[outside[known]])
-    width = max(columns.shape[1] for columns in predicted)
-    even = [np.pad(columns, ((0, 0), (0, width - columns.shape[1]))) for columns in predicted]
-    return calibration.fit_temperature(np.concatenate(even), np.concatenate(truth))
-
-
-def _spread(narrow: Floats, classes: Ints) -> Floats:
-    wide = np.zeros((len(narrow), int(classes.max()) + 1), dtype=np.float64)
-    wide[:, classes] = narrow
-    return wide
+    return np.concatenate(predicted), np.concatenate(truth)
 
 
 def _stratified(codes: Ints, rng: np.random.Generator) -> Ints:
@@ -217,14 +219,18 @@ def load_model(ports: Ports, project: Project, number: ModelNumber) -> Calibrate
         BadArtifact: its file is damaged or of another version.
     """
     model = ports.models.get(project.name, number)
-    temperature = float(model.provenance.get("temperature", 1.0))
-    return _restore(ports, model.artifact, temperature, len(schema.of(project).classes))
+    temperature, classes = float(model.provenance.get("temperature", 1.0)), schema.of(project).classes
+    known = model.provenance.get("reliability")  # models of older versions have none
+    reliability = None if known is None else tuple(float(known.get(name, 1.0)) for name in classes)
+    return _restore(ports, model.artifact, temperature, reliability, len(classes))
 
 
 @lru_cache(maxsize=4)
-def _restore(ports: Ports, artifact: str, temperature: float, width: int) -> Calibrated:
+def _restore(
+    ports: Ports, artifact: str, temperature: float, reliability: tuple[float, ...] | None, width: int
+) -> Calibrated:
     classifier = ports.estimators.restore(ports.artifacts.get(artifact))
-    return Calibrated(classifier=classifier, temperature=temperature, width=width)
+    return Calibrated(classifier=classifier, temperature=temperature, width=width, reliability=reliability)
 
 
 def _training_set(project: Project, real: tuple[Ints, Ints], made_up: tuple[Ints, Ints]) -> TrainingSet:
@@ -253,6 +259,9 @@ def _provenance(project: Project, model: Calibrated, codes: Ints, made_up: Ints)
         "model": project.model.model_dump(mode="json"),
         "features": project.features.model_dump(mode="json"),
         "temperature": model.temperature,
+        "reliability": None
+        if model.reliability is None
+        else dict(zip(schema.of(project).classes, model.reliability, strict=True)),
         "seed": project.seed,
         "class_counts": dict(zip(schema.of(project).classes, counts.tolist(), strict=True)),
         "synthetic": {

@@ -12,7 +12,9 @@ from labelloop.maths.acquisition import margin
 from labelloop.maths.arrays import Floats, Ints
 
 _LEAST = 1e-12
-"""Stands for a target share of 0."""
+"""Stands for a target share of 0, and for a row that is expected to bring nothing."""
+_BEHIND = 3.0
+"""Farther than any row of a bucket is from its border: rows that come for want of better stand behind them."""
 
 
 def deficit(class_counts: Ints, targets: Floats | None = None, *, planned: int = 0) -> Floats:
@@ -41,18 +43,27 @@ def deficit(class_counts: Ints, targets: Floats | None = None, *, planned: int =
 class Claims(NamedTuple):
     """Per row, (n,) each, all that the minority lane needs of the probabilities: a pool's blocks are put together."""
 
-    predicted: Ints
+    wanted: Ints
+    """The class whose border the row is near: the predicted one, or by `cuts`."""
     closeness: Floats
-    """Margin, second largest minus largest probability: higher is closer."""
-    rarest: Ints
-    """The likeliest of the classes that have the fewest labels for their target."""
+    """How near, by the margin (second largest minus largest probability) or by the cut: higher is closer."""
+    chance: Floats
+    """The probability of the wanted class."""
+    lacking: Ints
+    """The likeliest class of those that have too few labels for their target, and fewer than the wanted one."""
     posterior: Floats
-    """Its probability."""
+    """Its probability; 0 where there is none."""
 
     @classmethod
     def joined(cls, parts: Iterable["Claims"]) -> "Claims":
         """The claims of blocks, one after the other."""
         return cls(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+
+    def rows(self, rows: Ints) -> "Claims":
+        """The claims of some of the rows."""
+        return Claims(
+            self.wanted[rows], self.closeness[rows], self.chance[rows], self.lacking[rows], self.posterior[rows]
+        )
 
 
 def claims(
@@ -71,26 +82,26 @@ def claims(
         ValueError: shapes do not fit.
 
     Example:
-        >>> claims(np.array([[0.75, 0.25]]), np.array([30, 2])).rarest.tolist()
+        >>> claims(np.array([[0.75, 0.25]]), np.array([30, 2])).lacking.tolist()
         [1]
     """
     if probabilities.ndim != 2 or probabilities.shape[1] != len(class_counts):
         raise ValueError(f"probabilities {probabilities.shape} do not fit {len(class_counts)} class counts")
-    shares = _shares(len(class_counts), targets)
-    level = np.where(shares > 0, np.asarray(class_counts) / np.maximum(shares, _LEAST), np.inf)
-    rare = np.flatnonzero(level == level.min())
-    likeliest = rare[probabilities[:, rare].argmax(axis=1)]
-    predicted, closeness = probabilities.argmax(axis=1), margin(probabilities)
+    lacking = np.flatnonzero(deficit(class_counts, targets) > 0)
+    line = np.arange(len(probabilities))
+    wanted, closeness = probabilities.argmax(axis=1), margin(probabilities)
     if at is not None:
-        lacking = np.flatnonzero((shares > 0) & (level < np.asarray(class_counts).sum()))
-        lacking = lacking if len(lacking) else np.arange(len(shares))
-        gaps = np.abs(advantages(probabilities) - at)[:, lacking]
-        predicted, closeness = lacking[gaps.argmin(axis=1)], -gaps.min(axis=1)
+        near = lacking if len(lacking) else np.arange(len(class_counts))
+        gaps = np.abs(advantages(probabilities) - at)[:, near]
+        wanted, closeness = near[gaps.argmin(axis=1)], -gaps.min(axis=1)
+    other, posterior = wanted, np.zeros(len(line), dtype=probabilities.dtype)
+    if len(lacking):
+        level = np.asarray(class_counts) / np.maximum(_shares(len(class_counts), targets), _LEAST)
+        theirs = np.where(level[lacking] < level[wanted][:, None], probabilities[:, lacking], 0)
+        best = theirs.argmax(axis=1)
+        other, posterior = lacking[best], theirs[line, best]
     return Claims(
-        predicted=predicted,
-        closeness=closeness,
-        rarest=likeliest,
-        posterior=probabilities[np.arange(len(probabilities)), likeliest],
+        wanted=wanted, closeness=closeness, chance=probabilities[line, wanted], lacking=other, posterior=posterior
     )
 
 
@@ -148,18 +159,46 @@ def cuts(probabilities: Floats, codes: Ints) -> Floats:
     return best
 
 
-def claim_scores(found: Claims, class_counts: Ints, *, targets: Floats | None = None, unseen: int = 50) -> Floats:
+def reliability(probabilities: Floats, codes: Ints, *, prior: float = 5.0) -> Floats:
+    """The observed confusion, as far as the lane needs it: of the rows predicted as a class, how many were of it, over
+    how many should have been by their probability.
+
+    Args:
+        probabilities: (l, classes), of rows the model was not fitted on.
+        codes: (l,) their classes.
+        prior: so many rows that were as expected are added to each class: a few say little.
+
+    Returns:
+        (classes,) above 0: 1 where predictions are right as often as they say.
+
+    Example:
+        >>> reliability(np.array([[0.9, 0.1]] * 100), np.array([0] * 45 + [1] * 55)).round(2).tolist()
+        [0.53, 1.0]
+    """
+    classes, predicted = probabilities.shape[1], probabilities.argmax(axis=1)
+    sure = probabilities[np.arange(len(predicted)), predicted]
+    expected = np.bincount(predicted, weights=sure, minlength=classes)
+    observed = np.bincount(predicted, weights=predicted == np.asarray(codes), minlength=classes)
+    found: Floats = (observed + prior) / (expected + prior)
+    return found
+
+
+def claim_scores(
+    found: Claims, class_counts: Ints, *, targets: Floats | None = None, sure: Floats | None = None, least: int = 50
+) -> Floats:
     """Balanced margin: always the smallest margin among the rows of the class with the fewest labels.
 
     Rows are put into buckets by their predicted class (the idea of class-balanced margin in DIRECT, arXiv 2312.09196).
-    One of the rarest classes that is predicted nowhere gets, instead, the rows where its posterior is highest. Rows of
-    the whole pool must be scored together: see `balanced_order`.
+    A class with too few labels that is predicted for few rows, or none, gets behind these the rows where its posterior
+    is highest. A row counts for its class as far as it is expected to be of it. Rows of the whole pool must be scored
+    together: see `balanced_order`.
 
     Args:
         found: from `claims`, with the same counts and targets.
         class_counts: (classes,) labels so far, audit left out.
         targets: (classes,) shares to aim at; equal shares when not given. A class with target 0 comes last.
-        unseen: rows at most that a class predicted nowhere gets by its posterior.
+        sure: (classes,) from `reliability`; as often right as they say when not given.
+        least: rows that a class with too few labels gets, if so many may be of it.
 
     Returns:
         (n,) finite: higher asks first.
@@ -170,33 +209,37 @@ def claim_scores(found: Claims, class_counts: Ints, *, targets: Floats | None = 
         >>> np.argsort(-claim_scores(claims(rows, counts), counts)).tolist()
         [3, 2, 1, 0]
     """
-    wanted, closeness = settled(found, len(class_counts), unseen=unseen)
-    return balanced_order(wanted, closeness, class_counts=class_counts, targets=targets)
+    wanted, closeness, worth = settled(found, len(class_counts), sure=sure, least=least)
+    return balanced_order(wanted, closeness, worth, class_counts=class_counts, targets=targets)
 
 
-def settled(found: Claims, classes: int, *, unseen: int = 50) -> tuple[Ints, Floats]:
-    """The class that each row of a pool is asked for, and how close it is; one predicted nowhere gets likely rows.
+def settled(found: Claims, classes: int, *, sure: Floats | None = None, least: int = 50) -> tuple[Ints, Floats, Floats]:
+    """The class that each row of a pool is asked for, how close it is, and how likely it is to be of it.
 
     Args:
         found: from `claims`, of the whole pool.
         classes: how many there are.
-        unseen: rows at most that a class predicted nowhere gets by its posterior.
+        sure: (classes,) from `reliability`.
+        least: as in `claim_scores`.
 
     Returns:
-        Class codes (n,), and closeness (n,): higher asks first.
+        Class codes (n,); closeness (n,): higher asks first; chances (n,) in [0, 1].
 
     Example:
         >>> rows = np.array([[0.9, 0.1], [0.6, 0.4]])
-        >>> settled(claims(rows, np.array([5, 0])), 2, unseen=1)[0].tolist()
+        >>> settled(claims(rows, np.array([5, 0])), 2, least=1)[0].tolist()
         [0, 1]
     """
-    wanted, closeness = found.predicted.copy(), found.closeness.astype(np.float64)
-    seen = np.bincount(wanted, minlength=classes) > 0
-    hidden = np.flatnonzero(~seen[found.rarest] & (found.posterior > 0))
-    hidden = hidden[np.lexsort((-found.posterior[hidden], found.rarest[hidden]))]
-    hidden = hidden[_place_in_run(found.rarest[hidden]) < unseen]
-    wanted[hidden], closeness[hidden] = found.rarest[hidden], found.posterior[hidden]
-    return wanted, closeness
+    wanted, closeness, chance = found.wanted.copy(), found.closeness.astype(np.float64), found.chance.astype(np.float64)
+    missing = np.maximum(least - np.bincount(wanted, minlength=classes), 0)
+    hidden = np.flatnonzero((missing[found.lacking] > 0) & (found.posterior > 0))
+    hidden = hidden[np.lexsort((-found.posterior[hidden], found.lacking[hidden]))]
+    hidden = hidden[_place_in_run(found.lacking[hidden]) < missing[found.lacking[hidden]]]
+    wanted[hidden], chance[hidden] = found.lacking[hidden], found.posterior[hidden]
+    closeness[hidden] = chance[hidden] - _BEHIND
+    if sure is not None:
+        chance = np.minimum(chance * sure[wanted], 1)
+    return wanted, closeness, chance
 
 
 def minority_scores(probabilities: Floats, class_counts: Ints, *, targets: Floats | None = None) -> Floats:
@@ -211,21 +254,24 @@ def minority_scores(probabilities: Floats, class_counts: Ints, *, targets: Float
         (n,) finite: higher asks first.
 
     Example:
-        >>> minority_scores(np.array([[0.9, 0.1], [0.4, 0.6]]), np.array([5, 1])).tolist()
-        [-12.0, -4.0]
+        >>> minority_scores(np.array([[0.75, 0.25], [0.5, 0.5]]), np.array([5, 1])).tolist()
+        [-3.5, -3.0]
     """
     return claim_scores(claims(probabilities, class_counts, targets=targets), class_counts, targets=targets)
 
 
-def balanced_order(wanted: Ints, closeness: Floats, *, class_counts: Ints, targets: Floats | None = None) -> Floats:
+def balanced_order(
+    wanted: Ints, closeness: Floats, worth: Floats | None = None, *, class_counts: Ints, targets: Floats | None = None
+) -> Floats:
     """Scores that take the closest row of whichever class has the fewest labels for its target, one row at a time.
 
-    The k-th row of a bucket would bring its class to `class_counts + k` labels, so ordering all rows by that number
-    over the class's target share is what a greedy choice, one row at a time, would come to.
+    The first k rows of a bucket would bring its class to `class_counts` plus their worth, so ordering all rows by that
+    number over the class's target share is what a greedy choice, one row at a time, would come to.
 
     Args:
         wanted: (n,) the class each row is asked for.
         closeness: (n,) order inside a class; higher asks first.
+        worth: (n,) labels of the class that each row is expected to bring; 1 when not given.
         class_counts: (classes,) labels so far.
         targets: (classes,) shares; equal shares when not given.
 
@@ -238,9 +284,11 @@ def balanced_order(wanted: Ints, closeness: Floats, *, class_counts: Ints, targe
     """
     shares = _shares(len(class_counts), targets)
     order = np.lexsort((-closeness, wanted))
-    place = np.empty(len(order), dtype=np.float64)
-    place[order] = _place_in_run(wanted[order])
-    scores: Floats = -(np.asarray(class_counts)[wanted] + place + 1) / np.maximum(shares[wanted], _LEAST)
+    ordered = wanted[order]
+    gained = np.ones(len(order)) if worth is None else np.maximum(worth[order], _LEAST)
+    level = np.empty(len(order))
+    level[order] = _sum_in_run(ordered, gained)
+    scores: Floats = -(np.asarray(class_counts)[wanted] + level) / np.maximum(shares[wanted], _LEAST)
     return scores
 
 
@@ -259,3 +307,14 @@ def _place_in_run(ordered: Ints) -> Ints:
     line = np.arange(len(ordered))
     starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]]) if len(ordered) else line
     return line - np.repeat(starts, np.diff(np.r_[starts, len(ordered)]))
+
+
+def _sum_in_run(ordered: Ints, values: Floats) -> Floats:
+    """The sum of the values so far in each run of equal numbers, to the last bit whatever the other runs hold."""
+    total = np.empty(len(values), dtype=np.float64)
+    ends = np.flatnonzero(np.r_[ordered[1:] != ordered[:-1], True]) + 1 if len(ordered) else ordered
+    start = 0
+    for end in ends.tolist():
+        np.cumsum(values[start:end], dtype=np.float64, out=total[start:end])
+        start = end
+    return total

@@ -9,8 +9,8 @@ from labelloop.maths import balance
 from labelloop.maths.arrays import Floats, Ints
 from labelloop.maths.selection import uniform_hash
 
-UNSEEN = 50
-"""Rows that a class predicted nowhere gets by its posterior."""
+LEAST = 50
+"""Rows that a class with too few labels gets, by its posterior where it is not predicted for so many."""
 
 
 class Best:
@@ -67,14 +67,15 @@ class Best:
 class Contenders:
     """The rows that `balance.claim_scores` of the whole pool would put first.
 
-    A row can be among the first `count` only if it is among the closest of its predicted class, or among the likeliest
-    of its rarest class. Of each so many are kept that nothing is lost, however the pool is cut into blocks.
+    A row can be among the first `count` only if it is among the closest of its wanted class, or among the likeliest of
+    the class that it is claimed by. Of each so many are kept that nothing is lost, however the pool is cut into blocks.
 
     Args:
         count: how many are wanted.
         class_counts: (classes,) labels so far, audit left out.
         targets: (classes,) shares to aim at, as in `balance.claims`.
         at: (classes,) cuts to ask around, as in `balance.claims`.
+        sure: (classes,) from `balance.reliability`.
 
     Example:
         >>> contenders = Contenders(1, np.array([30, 2]))
@@ -85,11 +86,17 @@ class Contenders:
     """
 
     def __init__(
-        self, count: int, class_counts: Ints, *, targets: Floats | None = None, at: Floats | None = None
+        self,
+        count: int,
+        class_counts: Ints,
+        *,
+        targets: Floats | None = None,
+        at: Floats | None = None,
+        sure: Floats | None = None,
     ) -> None:
-        self._counts, self._targets, self._at = class_counts, targets, at
-        # Rows that go to a class predicted nowhere leave their bucket; so many more must stand behind them.
-        self._count, self._room = count, count + UNSEEN * len(class_counts)
+        self._counts, self._targets, self._at, self._sure = class_counts, targets, at, sure
+        # Rows that go to a class that is predicted for few leave their bucket; so many more must stand behind them.
+        self._count, self._room = count, count + LEAST * len(class_counts)
         self._numbers: list[Ints] = []
         self._claims: list[balance.Claims] = []
         self._held = 0
@@ -100,12 +107,12 @@ class Contenders:
         """Take a block: numbers (n,), none twice, and calibrated probabilities (n, classes)."""
         found = balance.claims(probabilities, self._counts, targets=self._targets, at=self._at)
         worth = np.flatnonzero(
-            (found.closeness > self._floor[found.predicted]) | (found.posterior > self._bar[found.rarest])
+            (found.closeness > self._floor[found.wanted]) | (found.posterior > self._bar[found.lacking])
         )
         self._numbers.append(numbers[worth])
-        self._claims.append(_rows(found, worth))
+        self._claims.append(found.rows(worth))
         self._held += len(worth)
-        if self._held > 2 * (self._room + UNSEEN) * len(self._counts):
+        if self._held > 2 * (self._room + LEAST) * len(self._counts):
             self._prune()
 
     def best(self, seed: int) -> Best:
@@ -113,8 +120,12 @@ class Contenders:
         best = Best(self._count, seed)
         if self._held:
             self._prune()
-            scores = balance.claim_scores(self._claims[0], self._counts, targets=self._targets, unseen=UNSEEN)
-            best.add(self._numbers[0], scores)
+            best.add(
+                self._numbers[0],
+                balance.claim_scores(
+                    self._claims[0], self._counts, targets=self._targets, sure=self._sure, least=LEAST
+                ),
+            )
         return best
 
     def wanted(self, seed: int) -> tuple[Best, Ints]:
@@ -122,26 +133,17 @@ class Contenders:
         best = self.best(seed)
         if not len(best.numbers):
             return best, best.numbers
-        codes, _ = balance.settled(self._claims[0], len(self._counts), unseen=UNSEEN)
+        codes = balance.settled(self._claims[0], len(self._counts), least=LEAST)[0]
         order = np.argsort(self._numbers[0], kind="stable")
         return best, codes[order[np.searchsorted(self._numbers[0][order], best.numbers)]]
 
     def _prune(self) -> None:
         """Drop what can no longer come into the choice, and remember how good a newcomer must be."""
         numbers, found = np.concatenate(self._numbers), balance.Claims.joined(self._claims)
-        close, self._floor = _heads(found.predicted, found.closeness, room=self._room, floor=self._floor)
-        likely, self._bar = _heads(found.rarest, found.posterior, room=UNSEEN, floor=self._bar)
+        close, self._floor = _heads(found.wanted, found.closeness, room=self._room, floor=self._floor)
+        likely, self._bar = _heads(found.lacking, found.posterior, room=LEAST, floor=self._bar)
         kept = np.union1d(close, likely)
-        self._numbers, self._claims, self._held = [numbers[kept]], [_rows(found, kept)], len(kept)
-
-
-def _rows(found: balance.Claims, rows: Ints) -> balance.Claims:
-    return balance.Claims(
-        predicted=found.predicted[rows],
-        closeness=found.closeness[rows],
-        rarest=found.rarest[rows],
-        posterior=found.posterior[rows],
-    )
+        self._numbers, self._claims, self._held = [numbers[kept]], [found.rows(kept)], len(kept)
 
 
 def _heads(group: Ints, value: Floats, *, room: int, floor: Floats) -> tuple[Ints, Floats]:

@@ -11,8 +11,9 @@ class Minority(Section):
     """What the minority lane does; it needs a share in `lanes`."""
 
     kind: Literal["margin", "cut"] = "margin"
-    """How items are asked of a class that the model knows. margin: of each predicted class those of smallest margin.
-    cut: those nearest to the cut that tells the class's labels from the others best, on both sides."""
+    """How items are asked of a class that the model knows. margin: of each predicted class those of smallest margin,
+    behind them, where they are few, those most likely to be of it. cut: those nearest to the cut that tells the class's
+    labels from the others best, on both sides."""
     targets: dict[str, Annotated[float, Field(ge=0)]] = Field(default_factory=dict)
     """Class → weight of its share of the labels; 1 for a class that is not named. 0: nobody wants more of it."""
     floors: dict[str, Annotated[int, Field(ge=1)]] = Field(default_factory=dict)

@@ -98,6 +98,11 @@ class Seen:
             return self._belief[place]
         return model.probabilities(self._features[numbers])
 
+    def reliability(self) -> Floats | None:
+        """Of each class, what the model was worth on rows held out."""
+        known = None if self._model is None else self._model.reliability
+        return None if known is None else np.array(known)
+
     def surroundings(self, numbers: Ints) -> Surroundings:
         """Who of these items lies near whom."""
         return self._near.of(numbers, lambda some: self._features[some])
