@@ -21,6 +21,7 @@ def write(result: Mapping[str, Any]) -> None:
     text = PAGE.read_text(encoding="utf-8")
     text = _between(text, "sets", _sets(rows))
     text = _between(text, "arms", _arms(rows))
+    text = _between(text, "rare", _rare(rows))
     text = _between(text, "noise", _noise(rows))
     PAGE.write_text(text, encoding="utf-8")
     _draw(rows)
@@ -54,22 +55,57 @@ def _sets(rows: Sequence[Row]) -> list[str]:
 
 
 def _arms(rows: Sequence[Row]) -> list[str]:
-    clean = [row for row in rows if "wrong" not in row["arm"]]
+    clean = [row for row in rows if not _special(row["arm"])]
     names = list(dict.fromkeys(row["set"] for row in clean))
     order = list(dict.fromkeys(row["arm"] for row in clean))
-    area = {(row["set"], row["arm"]): f"{row['area']:.3f}" + (" †" if row["seeds"] < 3 else "") for row in clean}
+    area = {(row["set"], row["arm"]): _area(row) for row in clean}
     lines = [f"| | {' | '.join(names)} |", "|---" * (len(names) + 1) + "|"]
     lines += [f"| {arm} | {' | '.join(area.get((name, arm), '') for name in names)} |" for arm in order]
     return lines
 
 
-def _noise(rows: Sequence[Row]) -> list[str]:
-    lines = ["| set | way of asking | area | beyond random's | seeds |", "|---|---|---|---|---|"]
+def _special(arm: str) -> bool:
+    """Whether an arm is another game and not another way of asking: made-up rows, a lane, wrong answers."""
+    return arm.startswith("lane") or arm.endswith(("smote", "wrong"))
+
+
+def _area(row: Row) -> str:
+    """The area, with a mark where few seeds were played and one where it is beyond the default's by more than luck."""
+    return f"{row['area']:.3f}" + " †" * (row["seeds"] < 3) + " ▲" * (row.get("beyond_default_low", 0) > 0)
+
+
+def _rare(rows: Sequence[Row]) -> list[str]:
+    """What the minority lane and made-up rows bring, on the sets where they were played."""
+    played = {row["set"] for row in rows if _special(row["arm"]) and "wrong" not in row["arm"]}
+    arms = ("random", "random, smote", "default", "default, smote", "lane: margin", "lane: cut")
+    lines = ["| set | | area | beyond the default's | last score | labels of rare classes | seeds |", "|" + "---|" * 7]
     for row in rows:
-        if "wrong" in row["arm"]:
-            gain = f"{row['gain']:+.3f} [{row['gain_low']:+.3f}, {row['gain_high']:+.3f}]" if "gain" in row else ""
-            lines.append(f"| {row['set']} | {row['arm']} | {row['area']:.3f} | {gain} | {row['seeds']} |")
-    return lines if len(lines) > 2 else ["Not played yet."]
+        if row["set"] in played and row["arm"] in arms:
+            cells = [
+                row["set"],
+                row["arm"],
+                f"{row['area']:.3f}",
+                _gain(row, "beyond_default"),
+                f"{row['curve'][-1][1]:.3f}",
+                f"{row['rare']:.0f}" if "rare" in row else "",
+                str(row["seeds"]),
+            ]
+            lines.append(f"| {' | '.join(cells)} |")
+    return lines if played else ["Not played yet."]
+
+
+def _gain(row: Row, key: str) -> str:
+    return f"{row[key]:+.3f} [{row[f'{key}_low']:+.3f}, {row[f'{key}_high']:+.3f}]" if key in row else ""
+
+
+def _noise(rows: Sequence[Row]) -> list[str]:
+    lines = [
+        f"| {row['set']} | {row['arm']} | {row['area']:.3f} | {_gain(row, 'gain')} | {row['seeds']} |"
+        for row in rows
+        if "wrong" in row["arm"]
+    ]
+    head = ["| set | way of asking | area | beyond random's | seeds |", "|---|---|---|---|---|"]
+    return [*head, *lines] if lines else ["Not played yet."]
 
 
 def _price(row: Row, key: str) -> str:
