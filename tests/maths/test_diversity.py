@@ -186,6 +186,24 @@ def test_lazy_herding_is_the_plain_one(seed, radius, weighted):
     assert max(shortfalls(chosen, features, weights, radius)) < 1e-6  # kernels are float32
 
 
+def cover(chosen, features, radius):
+    """The mean over rows of the largest kernel value with something that is chosen."""
+    apart = ((features[:, None] - features[chosen][None]) ** 2).sum(axis=2)
+    return np.exp(-apart / (2 * radius**2)).max(axis=1).mean()
+
+
+def test_covering_a_draw_of_the_rows_covers_nearly_all(monkeypatch):
+    """Where the kernels of all rows would take too much memory, some rows stand for the others."""
+    features, _ = make_blobs(n_samples=2_000, centers=40, random_state=0)
+    whole = diversity.herding(features, 30, rng(1), radius=1.0)
+    monkeypatch.setattr(diversity, "_KERNELS", 1)
+    monkeypatch.setattr(diversity, "_COVERED", 500)
+    part = diversity.herding(features, 30, rng(1), radius=1.0)
+    assert len(set(part.tolist())) == 30
+    assert cover(part, features, 1.0) > 0.97 * cover(whole, features, 1.0)
+    assert cover(part, features, 1.0) > 1.15 * cover(rng(2).permutation(2_000)[:30], features, 1.0)
+
+
 def test_herding_covers_what_labels_do_not():
     """The largest blob comes first, unless a labeled row covers it."""
     features, cluster = make_blobs(n_samples=[60, 40, 20], centers=[[0, 0], [9, 0], [0, 9]], random_state=0)

@@ -208,8 +208,9 @@ def herding(
     and gains seen before bound those of now (Minoux 1978).
 
     Args:
-        features: (n, d), dense or sparse by rows; wide sparse rows are projected at random. Time and memory for the
-            gains grow with candidates · n: for shortlists and samples.
+        features: (n, d), dense or sparse by rows; wide sparse rows are projected at random. Time grows with
+            candidates · n, but of many rows only so many are covered, drawn at random, that the kernels of all
+            candidates with them take 64 MB: for shortlists and samples.
         count: how many; fewer come back when there are fewer.
         rng: candidates, projection, and ties.
         labeled: (l, d), rows that are labeled or in flight: what they cover is covered.
@@ -242,7 +243,10 @@ def herding(
     if radius is None:
         radius = _radius(points, count + len(known), rng)
     able = np.arange(n) if n <= max(candidates, count) else rng.permutation(n)[: max(candidates, count)]
-    return able[_Cover(points, able, heavy, radius, known).choose(count, rng)]
+    most = max(_KERNELS // len(able), _COVERED)
+    rows = np.arange(n) if n <= most else rng.permutation(n)[:most]
+    weighs = heavy[rows].astype(points.dtype)
+    return able[_Cover(points[rows], points[able], weighs, radius, known).choose(count, rng)]
 
 
 # --- lazily farthest -------------------------------------------------------------------------------------------
@@ -314,6 +318,13 @@ class _Farthest:
 
 # --- coverage --------------------------------------------------------------------------------------------------
 
+_KERNELS = 1 << 24
+"""Kernels that are kept: 64 MB of float32."""
+_COVERED = 2_000
+"""Rows to cover at least, however many candidates there are."""
+_AT_ONCE = 16
+"""Candidates that are looked at together."""
+
 
 def _radius(points: Floats, count: int, rng: np.random.Generator) -> float:
     """Median distance of some rows from the nearest of `count` others, both drawn at random; above 0."""
@@ -327,21 +338,28 @@ def _radius(points: Floats, count: int, rng: np.random.Generator) -> float:
 
 
 class _Cover:
-    """Chooses candidates one by one by what they add to the cover of all rows; gains are bounds until looked at."""
+    """Chooses candidates one by one by what they add to the cover of some rows; gains are bounds until looked at.
 
-    def __init__(self, points: Floats, able: Ints, weights: Floats, radius: float, known: Floats) -> None:
-        self._points, self._able, self._weights = points, able, weights
-        self._norms, self._scale = squared_lengths(points), -0.5 / radius**2
-        self._covered = np.zeros(len(points))
-        for few in pieces(len(known), max(CELLS // len(points), 1)):
-            np.maximum(self._covered, self._kernel(known[few]).max(axis=1), out=self._covered)
-        self._bound = np.concatenate(
-            [self._gains(np.arange(part.start, part.stop)) for part in pieces(len(able), self._step)]
-        )
+    The kernel of each candidate with each row is made once, for choosing looks at it again and again.
+    """
 
-    @property
-    def _step(self) -> int:
-        return max(CELLS // len(self._points), 1)
+    def __init__(self, rows: Floats, candidates: Floats, weights: Floats, radius: float, known: Floats) -> None:
+        norms, scale, self._weights = squared_lengths(rows), rows.dtype.type(-0.5 / radius**2), weights
+
+        def kernel(centres: Floats) -> Floats:
+            apart = distances(rows, norms, centres)
+            apart *= scale
+            return np.exp(apart, out=apart)
+
+        self._covered = np.zeros(len(rows), dtype=rows.dtype)
+        self._kernels = np.empty((len(candidates), len(rows)), dtype=rows.dtype)
+        self._bound = np.empty(len(candidates))
+        step = max(CELLS // max(len(rows), 1), 1)
+        for part in pieces(len(known), step):
+            np.maximum(self._covered, kernel(known[part]).max(axis=1), out=self._covered)
+        for part in pieces(len(candidates), step):
+            self._kernels[part] = kernel(candidates[part]).T
+            self._bound[part] = self._gains(part)
 
     def choose(self, count: int, rng: np.random.Generator) -> Ints:
         """Places (count,) among the candidates, in the order of choice."""
@@ -350,24 +368,17 @@ class _Cover:
             fresh = np.zeros(len(bound), dtype=bool) if turn else np.ones(len(bound), dtype=bool)
             while not fresh[best := _farthest(bound, rng)]:
                 stale = np.flatnonzero(~fresh)
-                few = min(16, self._step, len(stale))
+                few = min(_AT_ONCE, len(stale))
                 part = stale[np.argpartition(bound[stale], len(stale) - few)[-few:]]
                 bound[part] = np.minimum(bound[part], self._gains(part))
                 fresh[part] = True
             chosen[turn], bound[best] = best, -1
-            row = self._able[best : best + 1]
-            np.maximum(self._covered, self._kernel(self._points[row])[:, 0], out=self._covered)
+            np.maximum(self._covered, self._kernels[best], out=self._covered)
         return chosen
 
-    def _kernel(self, centres: Floats) -> Floats:
-        apart = distances(self._points, self._norms, centres)
-        apart *= self._scale
-        return np.exp(apart, out=apart)
-
-    def _gains(self, places: Ints) -> Floats:
+    def _gains(self, places: Ints | slice) -> Floats:
         """What each of a few candidates (k,) would add."""
-        kernel = self._kernel(self._points[self._able[places]])
-        kernel -= self._covered[:, None]
-        np.maximum(kernel, 0, out=kernel)
-        gains: Floats = self._weights @ kernel
+        more = self._kernels[places] - self._covered
+        np.maximum(more, 0, out=more)
+        gains: Floats = more @ self._weights
         return gains
