@@ -53,7 +53,7 @@ def _by_shard(
 ) -> Iterator[Mapping[str, Json]]:
     known, size = ports.features.take(project, answered), project.items.shard_size
     for shard in np.unique(waiting // size).tolist():
-        numbers = waiting[waiting // size == shard]
+        numbers = waiting[slice(*np.searchsorted(waiting, [shard * size, (shard + 1) * size]))]
         rows = ports.features.shard(project, shard)[numbers - shard * size]
         place, similarity = twins.nearest(rows, known, near)
         found = np.flatnonzero(place >= 0)
