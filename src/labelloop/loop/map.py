@@ -18,7 +18,7 @@ from labelloop.loop.featurize import Beat
 from labelloop.loop.pool import encode
 from labelloop.loop.train import Calibrated, load_model
 from labelloop.maths import selection
-from labelloop.maths.arrays import Floats, Ints, Matrix
+from labelloop.maths.arrays import Floats, Ints, Matrix, present
 from labelloop.ports import LAYOUTS, Ports
 from labelloop.projects import Project
 from labelloop.strategies import Evidence, Need
@@ -143,7 +143,7 @@ def _featured(ports: Ports, project: Project, numbers: Ints) -> Ints:
     """Those whose features are computed."""
     size = project.items.shard_size
     shard_of = numbers // size
-    rows = {shard: ports.features.rows(project, shard) for shard in np.unique(shard_of).tolist()}
+    rows = {shard: ports.features.rows(project, shard) for shard in present(shard_of).tolist()}
     there = np.array([rows[shard] for shard in shard_of.tolist()], dtype=np.int64)
     return numbers[numbers - shard_of * size < there]
 

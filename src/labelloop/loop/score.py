@@ -18,7 +18,7 @@ from labelloop.loop.evidence import Block
 from labelloop.loop.neighbourhood import Neighbourhood
 from labelloop.loop.train import Calibrated
 from labelloop.maths import acquisition
-from labelloop.maths.arrays import Floats, Ints
+from labelloop.maths.arrays import Floats, Ints, present
 from labelloop.maths.rarity import Surroundings
 from labelloop.ports import Ports
 from labelloop.projects import Project
@@ -128,7 +128,7 @@ class ScoredPool:
         size = self._project.items.shard_size
         shard_of = numbers // size
         parts: list[tuple[Ints, Floats]] = []
-        for shard in np.unique(shard_of).tolist():
+        for shard in present(shard_of).tolist():
             columns = self._columns(shard)
             places: Ints = np.flatnonzero(shard_of == shard)
             parts.append((places, np.asarray(columns[column][numbers[places] - shard * size])))

@@ -13,7 +13,7 @@ import numpy as np
 
 from labelloop import schema
 from labelloop.domain.types import Item
-from labelloop.maths.arrays import Ints
+from labelloop.maths.arrays import Ints, present
 from labelloop.ports import Ports
 from labelloop.projects import Project
 
@@ -68,7 +68,7 @@ class PoolTexts:
     def digests(self, numbers: Ints) -> Ints:
         """(n,) uint64."""
         found, shard_of = np.zeros(len(numbers), dtype=np.uint64), numbers // self._size
-        for shard in np.unique(shard_of).tolist():
+        for shard in present(shard_of).tolist():
             rows = shard_of == shard
             found[rows] = self._read(shard)["digest"][numbers[rows] - shard * self._size]
         return found

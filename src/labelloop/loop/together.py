@@ -13,7 +13,7 @@ from labelloop.domain.errors import Conflict, Invalid
 from labelloop.domain.types import ItemNumber, Json
 from labelloop.loop.featurize import shards
 from labelloop.maths import twins
-from labelloop.maths.arrays import Ints
+from labelloop.maths.arrays import Ints, present
 from labelloop.maths.geometry import pieces
 from labelloop.ports import Ports
 from labelloop.projects import Project
@@ -52,7 +52,7 @@ def _by_shard(
     ports: Ports, project: Project, near: float, answered: Ints, waiting: Ints
 ) -> Iterator[Mapping[str, Json]]:
     known, size = ports.features.take(project, answered), project.items.shard_size
-    for shard in np.unique(waiting // size).tolist():
+    for shard in present(waiting // size).tolist():
         numbers = waiting[slice(*np.searchsorted(waiting, [shard * size, (shard + 1) * size]))]
         rows = ports.features.shard(project, shard)[numbers - shard * size]
         place, similarity = twins.nearest(rows, known, near)

@@ -12,3 +12,13 @@ Ints = NDArray[np.integer[Any]]
 Mask = NDArray[np.bool_]
 Matrix = Floats | csr_array
 """Features of items, one row each: dense or sparse by rows."""
+
+
+def present(numbers: Ints) -> Ints:
+    """The small numbers of 0 or more that occur, ascending: without a sort or a hash of all of them.
+
+    Example:
+        >>> present(np.array([3, 0, 3])).tolist()
+        [0, 3]
+    """
+    return np.flatnonzero(np.bincount(numbers)) if len(numbers) else np.zeros(0, dtype=np.intp)

@@ -9,8 +9,12 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from labelloop.maths.arrays import Floats, Ints, Mask, Matrix
-from labelloop.maths.geometry import distances, row_count, squared_lengths, to_nearest
+from labelloop.maths.geometry import distances, pieces, row_count, squared_lengths, to_nearest
 
+_LEAF = 32
+"""Rows of a leaf of the search tree."""
+_AT_ONCE = 8_192
+"""Rows that are compared with the examples at once."""
 _FINE = 0.1
 """Rows nearer than this part of the median distance to a nearest row count as copies of each other."""
 
@@ -55,8 +59,11 @@ def surroundings(points: Floats, *, neighbours: int = 20) -> Surroundings:
     if count < 2:
         alone = np.arange(len(points), dtype=np.int32)[:, None][:, :count]
         return Surroundings(np.zeros(alone.shape, dtype=np.float32), alone)
-    apart, positions = cKDTree(points).query(points, k=count)
-    return Surroundings(apart.astype(np.float32), positions.astype(np.int32))
+    tree = cKDTree(points, leafsize=_LEAF)
+    order = tree.indices  # who lies near each other is asked about in turn: the tree's nodes stay in the cache
+    apart, nearest = np.empty((len(points), count), np.float32), np.empty((len(points), count), np.int32)
+    apart[order], nearest[order] = tree.query(points[order], k=count)
+    return Surroundings(apart, nearest)
 
 
 def tight_groups(around: Surroundings) -> Groups:
@@ -168,7 +175,16 @@ class Closest:
 
     def look(self, numbers: Ints, features: Matrix) -> None:
         """Take in a block of rows (n, d) with their item numbers (n,)."""
-        apart = distances(features, squared_lengths(features), self.examples)
+        for rows in pieces(len(numbers), _AT_ONCE):
+            apart = distances(features[rows], squared_lengths(features[rows]), self.examples)
+            if len(self._apart) == self._depth:  # after the first rows few come near enough
+                worth = np.flatnonzero((apart < self._apart.max(axis=0)).any(axis=1))
+                self._take(numbers[rows][worth], apart[worth])
+            else:
+                self._take(numbers[rows], apart)
+
+    def _take(self, numbers: Ints, apart: Floats) -> None:
+        """Keep the nearest of the rows so far and of these."""
         apart = np.concatenate([self._apart, apart])
         who = np.concatenate([self._who, np.broadcast_to(numbers[:, None], (len(numbers), self._who.shape[1]))])
         if len(apart) > self._depth:

@@ -20,7 +20,7 @@ from labelloop.disk.arrays import ArraySet
 from labelloop.domain.errors import InvalidFeatures
 from labelloop.domain.states import ItemState
 from labelloop.domain.types import Item
-from labelloop.maths.arrays import Ints, Matrix
+from labelloop.maths.arrays import Ints, Matrix, present
 from labelloop.maths.geometry import stack
 from labelloop.projects import Project
 
@@ -94,10 +94,10 @@ class FeatureFiles:
             return self._nothing(project)
         places = wanted // project.items.shard_size
         parts, order = [], []
-        for shard in np.unique(places):
+        for shard in present(places).tolist():
             here = np.flatnonzero(places == shard)
             rows = wanted[here] - shard * project.items.shard_size
-            matrix = self._read(project, int(shard), int(wanted[here[0]]))
+            matrix = self._read(project, shard, int(wanted[here[0]]))
             if rows.max() >= matrix.shape[0]:
                 raise _missing(project, int(wanted[here[rows.argmax()]]))
             parts.append(shards.pick(matrix, rows))
