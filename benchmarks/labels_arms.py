@@ -19,6 +19,13 @@ RECOMMENDED: Mapping[str, Any] = {
 """What docs/explanation/labels.md recommends, and the example projects use."""
 SHORT: Mapping[str, Mapping[str, Any]] = {"random": RANDOM, DEFAULT: RECOMMENDED}
 LANES = {"informative": 0.7, "minority": 0.3, "audit": 0.0}
+CLUSTERS = {"kind": "margin", "diversity": "cluster_margin", "shortlist": 10, "cold_start": MIXED}
+LARGE: Mapping[str, Mapping[str, Any]] = {
+    "margin": {"kind": "margin", "cold_start": MIXED},
+    DEFAULT: RECOMMENDED,
+    "cluster margin": CLUSTERS,
+}
+"""Ways of asking in large batches, as teams of many people want them."""
 SMOTE = {"synthetic": {"kind": "smote", "target": 0.5}}
 WHOLE_POOL = 1_000_000
 FORESTS = ("mammography", "pendigits", "thyroid", "cover", "smtp")
@@ -45,6 +52,10 @@ def arms() -> dict[str, Arm]:
             for kind in ("margin", "cut")
         ),
         *(Arm(name=f"{arm}, smote", strategy=strategy, more=SMOTE) for arm, strategy in SHORT.items()),
+        *(
+            Arm(name=f"{rule}, batches of 100", strategy=strategy, terms={"batch": 100, "growth": None})
+            for rule, strategy in LARGE.items()
+        ),
         *(Arm(name=name, strategy=_peer(name)) for name in PEERS),
     ]
     noisy = [replace(arm, name=f"{arm.name}, 20 % wrong", terms={"noise": 0.2}) for arm in ours[:3]]

@@ -22,6 +22,7 @@ def write(result: Mapping[str, Any]) -> None:
     text = _between(text, "sets", _sets(rows))
     text = _between(text, "arms", _arms(rows))
     text = _between(text, "rare", _rare(rows))
+    text = _between(text, "large", _large(rows))
     text = _between(text, "noise", _noise(rows))
     PAGE.write_text(text, encoding="utf-8")
     _draw(rows)
@@ -65,8 +66,8 @@ def _arms(rows: Sequence[Row]) -> list[str]:
 
 
 def _special(arm: str) -> bool:
-    """Whether an arm is another game and not another way of asking: made-up rows, a lane, wrong answers."""
-    return arm.startswith("lane") or arm.endswith(("smote", "wrong"))
+    """Whether an arm is another game and not another way of asking: made-up rows, a lane, wrong answers, batches."""
+    return arm.startswith("lane") or arm.endswith(("smote", "wrong", "of 100"))
 
 
 def _area(row: Row) -> str:
@@ -76,7 +77,7 @@ def _area(row: Row) -> str:
 
 def _rare(rows: Sequence[Row]) -> list[str]:
     """What the minority lane and made-up rows bring, on the sets where they were played."""
-    played = {row["set"] for row in rows if _special(row["arm"]) and "wrong" not in row["arm"]}
+    played = {row["set"] for row in rows if row["arm"].startswith("lane")}
     arms = ("random", "random, smote", "default", "default, smote", "lane: margin", "lane: cut")
     lines = ["| set | | area | beyond the default's | last score | labels of rare classes | seeds |", "|" + "---|" * 7]
     for row in rows:
@@ -92,6 +93,16 @@ def _rare(rows: Sequence[Row]) -> list[str]:
             ]
             lines.append(f"| {' | '.join(cells)} |")
     return lines if played else ["Not played yet."]
+
+
+def _large(rows: Sequence[Row]) -> list[str]:
+    """Areas in batches of 100."""
+    area = {(row["set"], row["arm"]): _area(row) for row in rows if row["arm"].endswith("of 100")}
+    if not area:
+        return ["Not played yet."]
+    names, arms = (list(dict.fromkeys(pair[at] for pair in area)) for at in (0, 1))
+    lines = [f"| | {' | '.join(names)} |", "|---" * (len(names) + 1) + "|"]
+    return [*lines, *(f"| {arm} | {' | '.join(area.get((name, arm), '') for name in names)} |" for arm in arms)]
 
 
 def _gain(row: Row, key: str) -> str:

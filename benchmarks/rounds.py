@@ -8,8 +8,9 @@ scored twice. Memory is what the process holds beyond the mapped files and beyon
 
     python benchmarks/rounds.py [--items N ...] [--large] [--threads 2]
 
-`--large` adds 10 million items (3 GB of features, 3 GB of items, some minutes to make). Bars, on two cores: 1 million
-in 10 s, 10 million in 100 s, 1 GB.
+`--large` adds 10 million items (3 GB of features, 3 GB of items, some minutes to make). A million items are planned
+once more with a class that is hunted, whose neighbours and groups are looked for in the first of the two rounds. Bars,
+on two cores: 1 million in 10 s, 10 million in 100 s, 1 GB.
 """
 
 import argparse
@@ -34,6 +35,7 @@ CLASSES = 10
 LABELED = 2_000
 SIZES = (10_000, 100_000, 1_000_000)
 LARGE = 10_000_000
+HUNTED = 1_000_000
 BARS = {1_000_000: {"wall_s": 10.0, "extra_mb": 1024.0}, LARGE: {"wall_s": 100.0, "extra_mb": 1024.0}}
 PROJECT = {
     "name": NAME,
@@ -62,12 +64,17 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2, help="numeric threads of the planning process")
     parser.add_argument("--scratch", type=Path, help="where the pools are made; the system's place if left out")
     parser.add_argument("--step", choices=("make", "plan"), help=argparse.SUPPRESS)
+    parser.add_argument("--hunt", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.step:
-        {"make": make_pool, "plan": plan_rounds}[options.step](options.items[0])
+    if options.step == "make":
+        make_pool(options.items[0], hunt=options.hunt)
+        return
+    if options.step == "plan":
+        plan_rounds(options.items[0], hunt=options.hunt)
         return
     sizes = [*options.items, *([LARGE] if options.large else [])]
-    rows = [row for size in sizes for row in _measured(size, threads=options.threads, scratch=options.scratch)]
+    games = [(size, False) for size in sizes] + [(HUNTED, True)] * (HUNTED in sizes)
+    rows = [row for size, hunt in games for row in _measured(size, options, hunt=hunt)]
     held = {
         str(size): all(row[name] <= bar for row in rows if _whole(row, size) for name, bar in BARS[size].items())
         for size in sizes
@@ -80,19 +87,22 @@ def _whole(row: dict[str, Any], size: int) -> bool:
     return row["items"] == size and row["stage"] == "round"
 
 
-def _measured(size: int, *, threads: int, scratch: Path | None) -> list[dict[str, Any]]:
-    """Rows of one size."""
+def _measured(size: int, options: argparse.Namespace, *, hunt: bool) -> list[dict[str, Any]]:
+    """Rows of one size, with a class to hunt or without."""
     from labelloop.adapters.redis.embedded import EmbeddedRedis
 
-    with TemporaryDirectory(prefix="labelloop-rounds-", dir=scratch) as folder, EmbeddedRedis(Path(folder)) as redis:
+    with (
+        TemporaryDirectory(prefix="labelloop-rounds-", dir=options.scratch) as folder,
+        EmbeddedRedis(Path(folder)) as redis,
+    ):
         env = os.environ | {
             "LABELLOOP_HOME": folder,
             "LABELLOOP_REDIS_URL": redis.address,
             "LABELLOOP_LOG_LEVEL": "warning",
-            **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), str(threads)),
+            **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), str(options.threads)),
         }
         for step in ("make", "plan"):
-            argv = [sys.executable, __file__, "--step", step, "--items", str(size)]
+            argv = [sys.executable, __file__, "--step", step, "--items", str(size), *(["--hunt"] if hunt else [])]
             done = subprocess.run(argv, env=env, check=True, stdout=subprocess.PIPE, text=True)
     return json.loads(done.stdout.splitlines()[-1])
 
@@ -100,7 +110,7 @@ def _measured(size: int, *, threads: int, scratch: Path | None) -> list[dict[str
 # --- the pool --------------------------------------------------------------------------------------------------
 
 
-def make_pool(size: int) -> None:
+def make_pool(size: int, *, hunt: bool) -> None:
     """A project with so many items and their features, the first of them labeled, and a champion."""
     from labelloop import projects, wiring
     from labelloop.domain.types import JobId
@@ -111,7 +121,8 @@ def make_pool(size: int) -> None:
     settings = Settings()
     ports = wiring.build(settings)
     try:
-        project = projects.parse(PROJECT)
+        floors = {"minority": {"floors": {f"class-{CLASSES - 1}": 100_000}}} if hunt else {}
+        project = projects.parse(PROJECT | floors)
         ports.projects.create(project, ports.clock.now())
         codes = _write_features(ports, project, size, settings.home)
         _write_items(settings, size, codes)
@@ -213,7 +224,7 @@ def _held_mb() -> float:
         return sum(int(line.split()[1]) for line in lines if line.startswith(("RssAnon", "RssShmem"))) / 1024
 
 
-def plan_rounds(size: int) -> None:
+def plan_rounds(size: int, *, hunt: bool) -> None:
     """Plan twice: with a model that has seen nothing yet, and with the same again."""
     from threadpoolctl import threadpool_limits
 
@@ -237,7 +248,7 @@ def plan_rounds(size: int) -> None:
                 for name in ("wall_s", "cpu_s"):  # the stages happened inside of it
                     rest[name] -= sum(one[name] for one in stages.found.values())
                 stages.found["rest"] = rest
-                rows += stages.rows(size, kind)
+                rows += stages.rows(size, f"{kind}, hunting" if hunt else kind)
         if planned is None or planned.queries < 1_000 or "fallback" in planned.stats:
             raise SystemExit(f"the round is not what was to be measured: {planned}")
     finally:
