@@ -67,9 +67,9 @@ WRONG = ", 20 % wrong"
 
 def _beyond(key: str, row: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
     mine, theirs = row.get("areas"), other.get("areas")
-    if mine is None or theirs is None:
+    shared = min(len(mine or ()), len(theirs or ()))
+    if shared < 2:  # of one difference nobody knows how much is luck
         return {}
-    shared = min(len(mine), len(theirs))
     gain = mean_interval(np.array(mine[:shared]) - np.array(theirs[:shared]))
     return {key: round(gain.mean, 4), f"{key}_low": round(gain.low, 4), f"{key}_high": round(gain.high, 4)}
 

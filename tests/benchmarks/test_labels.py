@@ -48,8 +48,8 @@ def test_wrong_answers_are_compared_with_random_under_the_same():
     """An arm of the noisy game is no worse for random's clean curve."""
     curves = {
         "random": [played(0.9, 0.9)],
-        "random, 20 % wrong": [played(0.3, 0.3)],
-        "default, 20 % wrong": [played(0.5, 0.5)],
+        "random, 20 % wrong": [played(0.3, 0.3)] * 2,
+        "default, 20 % wrong": [played(0.5, 0.5)] * 2,
     }
     rows = labels_score.compared(labels_score.rows("x", DIGITS, curves, full=1.0, target=0.9), default="default")
     assert next(row for row in rows if row["arm"].startswith("default"))["gain"] == pytest.approx(0.2)
@@ -60,10 +60,12 @@ def test_rows_of_two_runs_are_compared_over_the_seeds_that_both_have():
     case = labels_sets.Case(project=DIGITS.project, budget=40, random=100, first=10, batch=10)
     random = [played(0.1, 0.2, 0.3, 0.4), played(0.5, 0.5, 0.5, 0.5)]
     first = labels_score.rows("x", case, {"random": random}, full=1.0, target=0.7)
-    later = labels_score.rows("x", case, {"peer": [played(0.3, 0.2, 0.3, 0.4)]}, full=1.0, target=0.7)
+    peers = {"peer": [played(0.3, 0.2, 0.3, 0.4)] * 2, "once": [played(0.9, 0.9, 0.9, 0.9)]}
+    later = labels_score.rows("x", case, peers, full=1.0, target=0.7)
     old = {"set": "x", "arm": "old", "area": 0.2, "gain": 0.07, "curve": [[10, 0.0, 0], [40, 0.4, 0]]}
-    _, peer, old = labels_score.compared([*first, *later, old], default="default")
-    assert 0 < peer["gain"] < 0.1
+    _, peer, once, old = labels_score.compared([*first, *later, old], default="default")
+    assert -0.1 < peer["gain"] < -0.08  # a little beyond the first, far behind the second
+    assert "gain" not in once
     assert peer["deepest_below_random"] == pytest.approx(0.15, abs=0.01)  # random's mean at 20 and beyond is 0.35
     assert old["gain"] == 0.07
 
