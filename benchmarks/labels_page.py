@@ -123,7 +123,7 @@ def _price(row: Row, key: str) -> str:
     if row[key] is None:
         return "not reached"
     some = row[f"{key}_seeds"]
-    spread = f" [{row[f'{key}_low']:,}, {row[f'{key}_high']:,}]" if some > 1 else ""
+    spread = f" [{row[f'{key}_low']:,}, {row[f'{key}_high']:,}]" if some > 2 else ""  # of two it says nothing
     return f"{row[key]:,}{spread}" + (f" in {some}" if some < row["seeds"] else "")
 
 
