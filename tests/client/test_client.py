@@ -90,6 +90,13 @@ def test_export_streams_rows(service):
         assert [(row["key"], row["label"]) for row in found.export(name)] == [(f"k{n}", "good") for n in range(3)]
         with pytest.raises(ClientError, match="no project"):
             list(found.export("nope"))
+        twin = {"key": "twin", "data": {field: f"{text}!" for field, text in items[1]["data"].items()}}
+        found.ingest(name, [twin])
+        service.plan(name)
+        alike = [row for row in found.export(name, near_duplicates=0.98) if row["source"] == "near_duplicate"]
+        assert [(row["key"], row["duplicate_of"], row["label"]) for row in alike] == [("twin", "k1", "good")]
+        with pytest.raises(ClientError, match="above 0 and up to 1"):
+            list(found.export(name, near_duplicates=2))
 
 
 def test_a_refusal_carries_the_problem(service):

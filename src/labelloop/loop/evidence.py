@@ -35,7 +35,7 @@ class EvidenceSource(Protocol):
         """What is asked for about these items; without a model only features can be had."""
         ...
 
-    def reliability(self) -> Floats | None:
+    def reliability(self) -> tuple[float, ...] | None:
         """Of each class (classes,), what the model's word was worth on rows held out: see `balance.reliability`."""
         ...
 

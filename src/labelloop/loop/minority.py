@@ -51,9 +51,9 @@ class Minority:
         self._borders: Contenders | None = None
         if not cold:
             at = _cuts(project, view, source)
-            self._borders = Contenders(
-                self._window, view.class_counts, targets=targets(project), at=at, sure=source.reliability()
-            )
+            known = source.reliability()
+            sure = None if known is None else np.array(known)
+            self._borders = Contenders(self._window, view.class_counts, targets=targets(project), at=at, sure=sure)
 
     def add(self, numbers: Ints, probabilities: Floats | None) -> None:
         """Take a block of the waiting items, and what the model says of them, if there is one."""

@@ -105,10 +105,9 @@ class ScoredPool:
             class_counts=eye.class_counts if eye else np.zeros(0, dtype=np.int64),
         )
 
-    def reliability(self) -> Floats | None:
+    def reliability(self) -> tuple[float, ...] | None:
         """Of each class, what the model was worth on rows held out."""
-        known = None if self._eye is None else self._eye.model.reliability
-        return None if known is None else np.array(known)
+        return None if self._eye is None else self._eye.model.reliability
 
     def surroundings(self, numbers: Ints) -> Surroundings:
         """Who of these items lies near whom; kept in this process as long as the pool stays the same."""

@@ -98,10 +98,9 @@ class Seen:
             return self._belief[place]
         return model.probabilities(self._features[numbers])
 
-    def reliability(self) -> Floats | None:
+    def reliability(self) -> tuple[float, ...] | None:
         """Of each class, what the model was worth on rows held out."""
-        known = None if self._model is None else self._model.reliability
-        return None if known is None else np.array(known)
+        return None if self._model is None else self._model.reliability
 
     def surroundings(self, numbers: Ints) -> Surroundings:
         """Who of these items lies near whom."""
