@@ -7,7 +7,7 @@ feature shards and the byte state in Redis, so nothing needs a lookup table.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, NamedTuple, NewType
+from typing import Any, NamedTuple, NewType, TypedDict
 
 from labelloop.domain.skills import Skills
 from labelloop.domain.states import (
@@ -89,6 +89,28 @@ class Item:
     gold: str | None = None
     metadata: Mapping[str, Json] = field(default_factory=dict)
     duplicate_of: ItemNumber | None = None
+
+
+class ExportRow(TypedDict):
+    """An answered item, or a copy of one, as it leaves: its columns, in this order, whoever writes the row.
+
+    `duplicate_of` is the key of the item whose label it has and `similarity` how like it is (1 for an exact copy); both
+    None where somebody answered the item itself.
+    """
+
+    item: int
+    key: str
+    duplicate_of: str | None
+    similarity: float | None
+    data: Mapping[str, Json]
+    metadata: Mapping[str, Json]
+    label: str | None
+    value: Json
+    source: str
+    confidence: float | None
+    gold: str | None
+    resolved_at: str | None
+    annotations: list[Mapping[str, Json]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,13 +4,13 @@ Nothing is settled by likeness: such an item stays in the pool, behind all other
 a label that somebody gives it later stands.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from itertools import chain
 
 import numpy as np
 
 from labelloop.domain.errors import Conflict, Invalid
-from labelloop.domain.types import ItemNumber, Json
+from labelloop.domain.types import ExportRow, ItemNumber
 from labelloop.loop.featurize import shards
 from labelloop.maths import twins
 from labelloop.maths.arrays import Ints, present
@@ -22,7 +22,7 @@ PAGE = 1_000
 """Items that are asked of the store at a time."""
 
 
-def export(ports: Ports, name: str, near: float | None = None) -> Iterator[Mapping[str, Json]]:
+def export(ports: Ports, name: str, near: float | None = None) -> Iterator[ExportRow]:
     """Every label with its provenance; then, where `near` is given, the waiting items that are so similar to one.
 
     Raises:
@@ -35,7 +35,7 @@ def export(ports: Ports, name: str, near: float | None = None) -> Iterator[Mappi
     return rows if near is None else chain(rows, _alike(ports, ports.projects.get(name), near))
 
 
-def _alike(ports: Ports, project: Project, near: float) -> Iterator[Mapping[str, Json]]:
+def _alike(ports: Ports, project: Project, near: float) -> Iterator[ExportRow]:
     """Each waiting item whose most similar answered item is near enough, as a row of the export, a shard at a time."""
     answered, waiting = ports.pool.labeled(project.name)[0], ports.pool.waiting(project.name)
     size, items = project.items.shard_size, 1 + int(max(answered.max(initial=-1), waiting.max(initial=-1)))
@@ -48,9 +48,7 @@ def _alike(ports: Ports, project: Project, near: float) -> Iterator[Mapping[str,
     return _by_shard(ports, project, near, answered, waiting) if len(answered) else iter(())
 
 
-def _by_shard(
-    ports: Ports, project: Project, near: float, answered: Ints, waiting: Ints
-) -> Iterator[Mapping[str, Json]]:
+def _by_shard(ports: Ports, project: Project, near: float, answered: Ints, waiting: Ints) -> Iterator[ExportRow]:
     known, size = ports.features.take(project, answered), project.items.shard_size
     for shard in present(waiting // size).tolist():
         numbers = waiting[slice(*np.searchsorted(waiting, [shard * size, (shard + 1) * size]))]
@@ -60,9 +58,7 @@ def _by_shard(
         yield from _rows(ports, project.name, numbers[found], answered[place[found]], similarity[found].tolist())
 
 
-def _rows(
-    ports: Ports, name: str, numbers: Ints, models: Ints, similarity: list[float]
-) -> Iterator[Mapping[str, Json]]:
+def _rows(ports: Ports, name: str, numbers: Ints, models: Ints, similarity: list[float]) -> Iterator[ExportRow]:
     for part in pieces(len(numbers), PAGE):
         pairs = list(zip(numbers[part].tolist(), models[part].tolist(), similarity[part], strict=True))
         wanted = {ItemNumber(number) for pair in pairs for number in pair[:2]}

@@ -16,6 +16,7 @@ from labelloop.domain.states import JobKind, Lane, ModelState, Priority, Project
 from labelloop.domain.types import (
     Ballot,
     Candidate,
+    ExportRow,
     Identity,
     IngestReport,
     Item,
@@ -229,7 +230,7 @@ class Verdicts(Protocol):
     def annotators(self, name: str) -> list[Mapping[str, Json]]:
         """Per annotator: {"annotator", "accepted", "late", "surplus", "skipped", "open", "seconds", "agreed"}."""
 
-    def export(self, name: str) -> Iterator[Mapping[str, Json]]:
+    def export(self, name: str) -> Iterator[ExportRow]:
         """Every resolved item with its label and provenance, by number, each with its copies behind it; streamed."""
 
 

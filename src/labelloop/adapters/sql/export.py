@@ -8,14 +8,14 @@ from sqlalchemy import Connection, Row, and_, select, text
 
 from labelloop.adapters.sql import tables
 from labelloop.adapters.sql.database import Database
-from labelloop.domain.types import Json
+from labelloop.domain.types import ExportRow, Json
 
 PAGE = 1_000
 _items, _leases, _answers = tables.item, tables.assignment, tables.annotation
 _WHY = ("lane", "round", "model", "strategy", "score", "probability", "planned_rank", "served_rank")
 
 
-def resolved_items(database: Database, project: int) -> Iterator[Mapping[str, Json]]:
+def resolved_items(database: Database, project: int) -> Iterator[ExportRow]:
     """By number. Each page is a transaction of its own: a slow reader must not hold back the store's housekeeping."""
     last = -1
     while True:
@@ -33,17 +33,17 @@ def _page(connection: Connection, project: int, last: int) -> Sequence[Row[Any]]
     return connection.execute(select(_items).where(wanted).order_by(_items.c.number).limit(PAGE)).all()
 
 
-def _told(connection: Connection, project: int, rows: Sequence[Row[Any]]) -> list[dict[str, Json]]:
+def _told(connection: Connection, project: int, rows: Sequence[Row[Any]]) -> list[ExportRow]:
     votes = _annotations(connection, project, [row.number for row in rows])
     copies = _copies(connection, project, rows)
-    lines = []
+    lines: list[ExportRow] = []
     for row in rows:
         lines.append(_line(row, row, None, votes[row.number]))
         lines += [_line(copy, copy if copy.label is not None else row, row.key, []) for copy in copies[row.number]]
     return lines
 
 
-def _line(item: Row[Any], answered: Row[Any], original: str | None, votes: list[dict[str, Json]]) -> dict[str, Json]:
+def _line(item: Row[Any], answered: Row[Any], original: str | None, votes: list[Mapping[str, Json]]) -> ExportRow:
     """A row of the export: what the item is, and the label of the item that was answered."""
     return {
         "item": item.number,
@@ -72,8 +72,8 @@ def _copies(connection: Connection, project: int, rows: Sequence[Row[Any]]) -> d
     return found
 
 
-def _annotations(connection: Connection, project: int, numbers: list[int]) -> dict[int, list[dict[str, Json]]]:
-    found: dict[int, list[dict[str, Json]]] = defaultdict(list)
+def _annotations(connection: Connection, project: int, numbers: list[int]) -> dict[int, list[Mapping[str, Json]]]:
+    found: dict[int, list[Mapping[str, Json]]] = defaultdict(list)
     own = and_(_answers.c.project == project, _answers.c.item.in_(numbers))
     asked = (
         select(_answers, *(_leases.c[name].label(f"why_{name}") for name in _WHY))

@@ -13,7 +13,7 @@ from labelloop.adapters.sql.database import Database, chunks
 from labelloop.adapters.sql.driver import Driver, inserting, statement
 from labelloop.adapters.sql.export import resolved_items
 from labelloop.domain.states import AssignmentState, ItemState, Outcome, Role
-from labelloop.domain.types import Ballot, ItemNumber, Json, Subject, Verdict, Vote
+from labelloop.domain.types import Ballot, ExportRow, ItemNumber, Json, Subject, Verdict, Vote
 
 _items, _projects, _leases, _answers = tables.item, tables.project, tables.assignment, tables.annotation
 PIECE = 100
@@ -92,7 +92,7 @@ class SqlVerdicts:
         people = sorted(answered.keys() | leased.keys())
         return [_person(one, answered.get(one), leased.get(one)) for one in people]
 
-    def export(self, name: str) -> Iterator[Mapping[str, Json]]:
+    def export(self, name: str) -> Iterator[ExportRow]:
         return resolved_items(self._database, self._database.id_of(name))
 
 
