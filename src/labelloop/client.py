@@ -84,6 +84,8 @@ class Ingested:
     received: int
     added: int
     duplicates: int
+    labeled: int
+    """Items that waited in the pool until a duplicate brought their label."""
     invalid: tuple[Mapping[str, Any], ...]
 
 
@@ -173,8 +175,8 @@ class Client:
     def ingest(self, project: str, items: Iterable[Mapping[str, Any]]) -> Ingested:
         """Send items `{key, data, label?, gold?, metadata?, needed?, requires?, synthetic?}`: any number, none is held.
 
-        Known keys change nothing, so after an error send the same again. A sequence is sent again by itself; an
-        iterator cannot be, and its error is raised.
+        After an error send the same again: known keys change nothing but the label of an item that waits. A sequence is
+        sent again by itself; an iterator cannot be, and its error is raised.
         """
         headers = {"Content-Type": "application/x-ndjson"}
         path = f"/v1/projects/{project}/items"
@@ -184,6 +186,7 @@ class Client:
             received=found["received"],
             added=found["added"],
             duplicates=found["duplicates"],
+            labeled=found.get("labeled", 0),
             invalid=tuple(found["invalid"]),
         )
 

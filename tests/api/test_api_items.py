@@ -57,8 +57,8 @@ def test_an_array_goes_in_and_again_changes_nothing(service):
     with service.http(Role.ENGINEER) as http:
         first = http.post(f"/v1/projects/{project}/items", json=rows).json()
         again = http.post(f"/v1/projects/{project}/items", json=rows).json()
-    assert first == {"received": 5, "added": 5, "duplicates": 0, "invalid": []}
-    assert again == {"received": 5, "added": 0, "duplicates": 5, "invalid": []}
+    assert first == {"received": 5, "added": 5, "duplicates": 0, "labeled": 0, "invalid": []}
+    assert again == {"received": 5, "added": 0, "duplicates": 5, "labeled": 0, "invalid": []}
 
 
 def test_items_that_require_skills_go_in_both_ways(service):

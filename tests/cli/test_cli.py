@@ -117,6 +117,18 @@ def test_ingest_reports_bad_lines_and_takes_the_rest(cli: Command, mail: str, tm
     assert "line 2" in again.err
 
 
+def test_labels_that_come_later_are_told(cli: Command, mail: str, tmp_path: Path) -> None:
+    """The same items with labels settle what waits; a second label is refused, with the reason."""
+    (tmp_path / "late.jsonl").write_text(
+        '{"key": "a", "data": {"text": "x"}}\n{"key": "a", "data": {"text": "x"}, "label": "spam"}\n'
+        '{"key": "a", "data": {"text": "x"}, "label": "ham"}\n'
+    )
+    told = cli("ingest", mail, tmp_path / "late.jsonl")
+    assert "1 added, 1 duplicates, 1 invalid" in told.out
+    assert "1 that waited in the pool have their label now" in told.out
+    assert "line 3: item 'a': the label 'ham' is not taken: it has the label 'spam' already" in told.err
+
+
 def test_labels_can_be_left_behind(cli: Command, mail: str, tmp_path: Path, ports: Ports) -> None:
     """A labeled table becomes an unlabeled pool with --without-labels, and the label is not in the data."""
     (tmp_path / "t.csv").write_text("id,text,y\n1,cheap watches,spam\n2,lunch at noon,ham\n")

@@ -1,5 +1,7 @@
 """Leases, answers, votes and disputes, as an annotator meets them."""
 
+from dataclasses import replace
+
 import pytest
 from conftest_loop import blobs, create, label, run_jobs, start, who
 
@@ -284,6 +286,22 @@ def test_ingesting_again_changes_nothing(ports):
     assert ports.pool.counts("plane").conserved
     found = ports.pool.find("plane", "twin")
     assert (found.state, found.duplicate_of) == (ItemState.RETIRED, 0)
+
+
+def test_labels_from_elsewhere_end_the_asking(ports):
+    """Who sends them for a pool that is being asked gets them trained on, and nobody is asked about those items."""
+    truth = start(ports)
+    (held,) = pull(ports, ANNA, 1)
+    late, _ = blobs(200)
+    known = [replace(one, label=truth[one.key]) for one in late[:198]]
+    report = ingest(ports, "plane", known)
+    refused = sum(one.key == held.key for one in known)
+    assert (report.duplicates, report.labeled, len(report.invalid)) == (198 - refused, 198 - refused, refused)
+    tend(ports, "plane")
+    run_jobs(ports)
+    asked = {held.key} | {one.key for one in pull(ports, BERT, 10)}
+    assert asked == {held.key, "i198", "i199"}
+    assert ports.models.all("plane")[-1].labels == report.labeled
 
 
 def test_history_says_why_an_item_was_served(ports):

@@ -46,6 +46,8 @@ def ingest(
     else:
         bad = report.received - report.added - report.duplicates
         console.say(f"{report.received} received, {report.added} added, {report.duplicates} duplicates, {bad} invalid")
+        if report.labeled:
+            console.say(f"{report.labeled} that waited in the pool have their label now")
         for wrong in report.invalid[:SHOWN_INVALID]:
             console.fail(f"line {wrong.line}: {wrong.error}")
     if report.received and report.received == len(report.invalid):

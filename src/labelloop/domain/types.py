@@ -69,11 +69,15 @@ class InvalidLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IngestReport:
-    """What became of the lines of one ingest: received = added + duplicates + len(invalid)."""
+    """What became of the lines of one ingest: received = added + duplicates + len(invalid).
+
+    `labeled` counts items that waited in the pool until a duplicate brought their label.
+    """
 
     received: int = 0
     added: int = 0
     duplicates: int = 0
+    labeled: int = 0
     invalid: tuple[InvalidLine, ...] = ()
 
 

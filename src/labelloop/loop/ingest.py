@@ -114,7 +114,8 @@ def ingest(
 ) -> IngestReport:
     """Take items into the pool of a project, a chunk per transaction.
 
-    Idempotent by key: after a crash, send the same again. `progress` is told how many lines were handled so far.
+    Idempotent by key: after a crash, send the same again. A known item that nobody was asked about yet takes a label
+    that comes later. `progress` is told how many lines were handled so far.
 
     Raises:
         UnknownProject: no such project.
@@ -130,11 +131,12 @@ def ingest(
             received=total.received + len(chunk),
             added=total.added + report.added,
             duplicates=total.duplicates + report.duplicates,
+            labeled=total.labeled + report.labeled,
             invalid=(total.invalid + _by_line(bad + report.invalid))[:MAX_REPORTED],
         )
         if progress is not None:
             progress(total.received)
-    if total.added:
+    if total.added or total.labeled:
         ports.bus.nudge(name)
     return total
 

@@ -91,7 +91,7 @@ def test_the_same_data_under_a_new_key_is_retired(desk):
     desk.fill(1)
     copy, twin = {"text": "text 0"}, {"b": 1, "a": 2}
     items = [
-        NewItem(key="copy", data=copy, label="a"),
+        NewItem(key="copy", data=copy),
         NewItem(key="one", data=twin),
         NewItem(key="two", data=dict(reversed(twin.items()))),
     ]
@@ -113,6 +113,46 @@ def test_imported_labels_are_resolved_at_once(desk):
     numbers, labels, sources = desk.store.pool.labeled(NAME)
     assert (numbers.tolist(), labels, sources.tolist()) == ([1, 2], ["a", "b"], [0, 1])
     assert desk.store.pool.waiting(NAME).tolist() == [0]
+
+
+def test_a_label_that_comes_later_is_taken_by_an_item_that_waits(desk):
+    """By its own key or on an exact copy; told once, and the same file again changes nothing."""
+    desk.fill(4)
+    copy = NewItem(key="copy", data={"text": "text 2"}, label="b", line=2)
+    late = [new_item(0, label="a"), copy, new_item(1)]
+    report = desk.store.pool.add(NAME, late, START + MINUTE)
+    assert (report.received, report.added, report.duplicates, report.labeled, report.invalid) == (3, 0, 3, 2, ())
+    numbers, labels, imported = desk.store.pool.labeled(NAME)
+    assert (numbers.tolist(), labels, imported.tolist()) == ([0, 2], ["a", "b"], [1, 1])
+    assert desk.store.pool.waiting(NAME).tolist() == [1, 3]
+    counts = desk.store.pool.counts(NAME)
+    assert (counts.pooled, counts.resolved, counts.retired, counts.conserved) == (2, 2, 1, True)
+    assert desk.grant("ann", 0, 2) == []
+    again = desk.store.pool.add(NAME, late, START + MINUTE)
+    assert (again.duplicates, again.labeled, again.invalid) == (3, 0, ())
+    assert desk.store.pool.counts(NAME) == counts
+
+
+def test_a_label_that_comes_later_never_overrules(desk):
+    """What people said or have in hand stands, as does the first of two labels; the refused line is named."""
+    desk.fill(5)
+    desk.vote("ann", 0)
+    desk.settle(0, ItemState.RESOLVED)
+    desk.grant("bob", 1)
+    desk.vote("cid", 2)
+    desk.store.pool.retire(NAME, {ItemNumber(3): "unreadable"})
+    late = [new_item(at, label="b") for at in range(5)] + [NewItem(key="k4", data={}, label="a", line=6)]
+    report = desk.store.pool.add(NAME, late, START)
+    assert (report.received, report.duplicates, report.labeled) == (6, 1, 1)
+    told = {one.line: one.error for one in report.invalid}
+    assert sorted(told) == [1, 2, 3, 4, 6]
+    assert "has the label 'a' already" in told[1]
+    assert "people are at it" in told[2]
+    assert "people are at it" in told[3]
+    assert "retired" in told[4]
+    assert "has the label 'b' already" in told[6]
+    assert desk.store.pool.labeled(NAME)[1] == ["a", "b"]
+    assert desk.store.pool.counts(NAME).conserved
 
 
 def test_an_empty_pool_gives_empty_arrays(desk):

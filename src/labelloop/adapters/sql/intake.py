@@ -13,6 +13,7 @@ from sqlalchemy import Connection, func, select
 from labelloop.adapters.sql import tables
 from labelloop.adapters.sql.database import chunks
 from labelloop.adapters.sql.driver import Driver, inserting
+from labelloop.adapters.sql.late import LateLabels
 from labelloop.adapters.sql.requirements import Numbering
 from labelloop.domain.errors import InvalidItems
 from labelloop.domain.skills import MOST_REQUIREMENTS
@@ -48,27 +49,30 @@ _ITEM = inserting(
 class Intake:
     """Sorts items that arrive for one project and writes the new ones, numbered from `first` onward.
 
-    `states` counts what was written, `invalid` are those that ask for a requirement that is one too many.
+    `states` counts what changed, `invalid` are those that ask for a requirement that is one too many, or bring a label
+    for an item that people are at. `keys` and `originals` are the numbers of known items by their key and their data.
     """
 
     project: int
     first: int
     needed: int
     now: datetime
-    keys: set[str] = field(default_factory=set)
+    keys: dict[str, int] = field(default_factory=dict)
     originals: dict[bytes, int] = field(default_factory=dict)
     states: Counter[ItemState] = field(default_factory=Counter)
     invalid: list[InvalidLine] = field(default_factory=list)
     added: int = 0
     requirements: Numbering = field(init=False)
+    late: LateLabels = field(init=False)
     _rows: list[tuple[Any, ...]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.requirements = Numbering(self.project)
+        self.late = LateLabels(self.project)
 
     @property
     def written(self) -> int:
-        """Rows that were written."""
+        """Rows that were written; a label for a known item moves a count and adds none."""
         return self.states.total()
 
     def take(self, items: Sequence[NewItem], connection: Connection) -> None:
@@ -82,25 +86,32 @@ class Intake:
         self.requirements.write(connection)
         Driver(connection).add(_ITEM, self._rows)
         self._rows = []
+        self.late.settle(connection, self.now)
+        self.states.update({ItemState.POOLED: -self.late.taken, ItemState.RESOLVED: self.late.taken})
+        self.invalid += self.late.invalid
 
     def _recall(self, connection: Connection, keys: list[str], digests: list[bytes]) -> None:
         own = _items.c.project == self.project
-        self.keys.update(connection.execute(select(_items.c.key).where(own, _items.c.key.in_(keys))).scalars())
+        known = select(_items.c.key, func.coalesce(_items.c.duplicate_of, _items.c.number))
+        self.keys.update(connection.execute(known.where(own, _items.c.key.in_(keys))).tuples().all())
         found = select(_items.c.digest, func.min(_items.c.number)).where(own, _items.c.digest.in_(digests))
         for digest, number in connection.execute(found.group_by(_items.c.digest)):
             self.originals.setdefault(bytes(digest), number)
 
     def _sort(self, item: NewItem, text: tuple[str, str], digest: bytes, connection: Connection) -> None:
         if item.key in self.keys:
+            self.late.note(self.keys[item.key], item)
             return
         requires = self.requirements.of(item.requires, connection)
         if requires is None:
             self.invalid.append(InvalidLine(line=item.line, error=_too_many(item)))
             return
-        self.keys.add(item.key)
         number = self.first + self.written
         original = self.originals.setdefault(digest, number)
+        self.keys[item.key] = original
         copy = original != number
+        if copy:
+            self.late.note(original, item, copy=True)
         labeled = item.label is not None and not copy
         self.added += not copy
         state = ItemState.RETIRED if copy else ItemState.RESOLVED if labeled else ItemState.POOLED

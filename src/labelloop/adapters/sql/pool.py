@@ -62,13 +62,16 @@ class SqlPool:
             needed = Project.model_validate(spec).votes.needed
             intake = Intake(project=project, first=first, needed=needed, now=now)
             intake.take(items, connection)
-            if intake.written:
+            if intake.written or intake.late.taken:
                 counted = {state.value: _projects.c[state.value] + count for state, count in intake.states.items()}
                 grown = {"items": first + intake.written, "pool_version": _projects.c.pool_version + 1}
                 connection.execute(update(_projects).where(own).values({**counted, **grown}))
-        duplicates = len(items) - intake.added - len(intake.invalid)
         return IngestReport(
-            received=len(items), added=intake.added, duplicates=duplicates, invalid=tuple(intake.invalid)
+            received=len(items),
+            added=intake.added,
+            duplicates=len(items) - intake.added - len(intake.invalid),
+            labeled=intake.late.taken,
+            invalid=tuple(intake.invalid),
         )
 
     def items(self, name: str, numbers: Sequence[ItemNumber]) -> list[Item]:
