@@ -17,6 +17,8 @@ RECOMMENDED: Mapping[str, Any] = {
     "cold_start": MIXED,
 }
 """What docs/explanation/labels.md recommends, and the example projects use."""
+WIDE = {**RECOMMENDED, "shortlist": 200, "within": 0.1}
+"""The same with candidates that are less in doubt: more of the pool's shape and less of its borders."""
 SHORT: Mapping[str, Mapping[str, Any]] = {"random": RANDOM, DEFAULT: RECOMMENDED}
 LANES = {"informative": 0.7, "minority": 0.3, "audit": 0.0}
 CLUSTERS = {"kind": "margin", "diversity": "cluster_margin", "shortlist": 10, "cold_start": MIXED}
@@ -27,6 +29,8 @@ LARGE: Mapping[str, Mapping[str, Any]] = {
 }
 """Ways of asking in large batches, as teams of many people want them."""
 SMOTE = {"synthetic": {"kind": "smote", "target": 0.5}}
+NOISY = ("random", DEFAULT, "auto")
+"""Those that are also played with a fifth of the answers wrong."""
 WHOLE_POOL = 1_000_000
 FORESTS = ("mammography", "pendigits", "thyroid", "cover", "smtp")
 
@@ -36,8 +40,10 @@ def arms() -> dict[str, Arm]:
     ours = [
         Arm(name="random", strategy=RANDOM),
         Arm(name=DEFAULT, strategy=RECOMMENDED),
+        Arm(name="default, wide", strategy=WIDE),
         Arm(name="auto", strategy={**RECOMMENDED, "kind": "auto", "diversity": "none"}),
         *(Arm(name=kind, strategy={"kind": kind, "cold_start": MIXED}) for kind in ("margin", "entropy", "bald")),
+        Arm(name="entropy, herding", strategy={**RECOMMENDED, "kind": "entropy"}),
         Arm(name="margin, batches of 20", strategy={"kind": "margin"}, terms={"batch": 20, "growth": None}),
         *(
             Arm(name=f"margin, {rule}", strategy={**RECOMMENDED, "diversity": rule})
@@ -58,7 +64,7 @@ def arms() -> dict[str, Arm]:
         ),
         *(Arm(name=name, strategy=_peer(name)) for name in PEERS),
     ]
-    noisy = [replace(arm, name=f"{arm.name}, 20 % wrong", terms={"noise": 0.2}) for arm in ours[:3]]
+    noisy = [replace(arm, name=f"{arm.name}, 20 % wrong", terms={"noise": 0.2}) for arm in ours if arm.name in NOISY]
     return {arm.name: arm for arm in (*ours, *noisy)}
 
 

@@ -1,7 +1,7 @@
 """The tables and the picture of docs/explanation/labels.md, from the result of the benchmark of labels."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +20,10 @@ def write(result: Mapping[str, Any]) -> None:
     rows: Sequence[Row] = result["details"]
     text = PAGE.read_text(encoding="utf-8")
     text = _between(text, "sets", _sets(rows))
-    text = _between(text, "arms", _arms(rows))
+    text = _between(text, "arms", _areas(rows, lambda arm: not _special(arm)))
+    text = _between(text, "starts", _areas(rows, lambda arm: arm.startswith("start") or arm == "default"))
     text = _between(text, "rare", _rare(rows))
-    text = _between(text, "large", _large(rows))
+    text = _between(text, "large", _areas(rows, lambda arm: arm.endswith("of 100")))
     text = _between(text, "noise", _noise(rows))
     PAGE.write_text(text, encoding="utf-8")
     _draw(rows)
@@ -55,19 +56,20 @@ def _sets(rows: Sequence[Row]) -> list[str]:
     return lines
 
 
-def _arms(rows: Sequence[Row]) -> list[str]:
-    clean = [row for row in rows if not _special(row["arm"])]
-    names = list(dict.fromkeys(row["set"] for row in clean))
-    order = list(dict.fromkeys(row["arm"] for row in clean))
-    area = {(row["set"], row["arm"]): _area(row) for row in clean}
+def _areas(rows: Sequence[Row], wanted: Callable[[str], bool]) -> list[str]:
+    """A line for each arm that is wanted, a column for each set where one of them was played."""
+    some = [row for row in rows if wanted(row["arm"])]
+    if not some:
+        return ["Not played yet."]
+    names, arms = (list(dict.fromkeys(row[key] for row in some)) for key in ("set", "arm"))
+    area = {(row["set"], row["arm"]): _area(row) for row in some}
     lines = [f"| | {' | '.join(names)} |", "|---" * (len(names) + 1) + "|"]
-    lines += [f"| {arm} | {' | '.join(area.get((name, arm), '') for name in names)} |" for arm in order]
-    return lines
+    return [*lines, *(f"| {arm} | {' | '.join(area.get((name, arm), '') for name in names)} |" for arm in arms)]
 
 
 def _special(arm: str) -> bool:
-    """Whether an arm is another game and not another way of asking: made-up rows, a lane, wrong answers, batches."""
-    return arm.startswith("lane") or arm.endswith(("smote", "wrong", "of 100"))
+    """Whether an arm has a table of its own: another start, a lane, made-up rows, wrong answers, large batches."""
+    return arm.startswith(("start", "lane")) or arm.endswith(("smote", "wrong", "of 100"))
 
 
 def _area(row: Row) -> str:
@@ -93,16 +95,6 @@ def _rare(rows: Sequence[Row]) -> list[str]:
             ]
             lines.append(f"| {' | '.join(cells)} |")
     return lines if played else ["Not played yet."]
-
-
-def _large(rows: Sequence[Row]) -> list[str]:
-    """Areas in batches of 100."""
-    area = {(row["set"], row["arm"]): _area(row) for row in rows if row["arm"].endswith("of 100")}
-    if not area:
-        return ["Not played yet."]
-    names, arms = (list(dict.fromkeys(pair[at] for pair in area)) for at in (0, 1))
-    lines = [f"| | {' | '.join(names)} |", "|---" * (len(names) + 1) + "|"]
-    return [*lines, *(f"| {arm} | {' | '.join(area.get((name, arm), '') for name in names)} |" for arm in arms)]
 
 
 def _gain(row: Row, key: str) -> str:
