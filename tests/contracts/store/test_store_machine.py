@@ -33,7 +33,7 @@ def _migrated() -> Path:
 
 
 class Dispatch(RuleBasedStateMachine):
-    """Annotators who do everything at the wrong time, labels that come late, and a steward who keeps up."""
+    """Annotators who do everything at the wrong time, labels from elsewhere, and a steward who keeps up."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -191,8 +191,9 @@ def test_copies_share_the_answer_in_an_export(desk):
     desk.submit("ann", *desk.grant("ann", 0, 1, most=2))
     verdict = Verdict(item=0, state=ItemState.RESOLVED, needed=1, value="a", label="a", confidence=0.9, votes=1)
     assert desk.store.verdicts.settle(NAME, [verdict], desk.now) == 1
-    report = desk.store.pool.add(NAME, [NewItem(key="known", data=text, label="b")], desk.now)
-    assert (report.duplicates, report.labeled, report.invalid) == (1, 0, ())
+    for _ in range(2):  # the same again changes nothing, and is no contradiction
+        report = desk.store.pool.add(NAME, [NewItem(key="known", data=text, label="b")], desk.now)
+        assert (report.duplicates, report.labeled, report.invalid) == (1, 0, ())
     first, again, known = desk.store.verdicts.export(NAME)
     assert [(row["key"], row["duplicate_of"]) for row in (first, again, known)] == [
         ("first", None),

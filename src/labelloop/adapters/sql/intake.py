@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 from sqlalchemy import Connection, func, select
@@ -13,7 +13,7 @@ from sqlalchemy import Connection, func, select
 from labelloop.adapters.sql import tables
 from labelloop.adapters.sql.database import chunks
 from labelloop.adapters.sql.driver import Driver, inserting
-from labelloop.adapters.sql.late import LateLabels
+from labelloop.adapters.sql.imported import ImportedLabels
 from labelloop.adapters.sql.requirements import Numbering
 from labelloop.domain.errors import InvalidItems
 from labelloop.domain.skills import MOST_REQUIREMENTS
@@ -45,30 +45,37 @@ _ITEM = inserting(
 )
 
 
+class _Known(NamedTuple):
+    """An item that is known by its key: the number of the first with its data, and the label it brought itself."""
+
+    number: int
+    label: str | None
+
+
 @dataclass(slots=True)
 class Intake:
     """Sorts items that arrive for one project and writes the new ones, numbered from `first` onward.
 
     `states` counts what changed, `invalid` are those that ask for a requirement that is one too many, or bring a label
-    for an item that people are at. `keys` and `originals` are the numbers of known items by their key and their data.
+    for an item that people are at. `keys` and `originals` are the known items by their key and by their data.
     """
 
     project: int
     first: int
     needed: int
     now: datetime
-    keys: dict[str, int] = field(default_factory=dict)
+    keys: dict[str, _Known] = field(default_factory=dict)
     originals: dict[bytes, int] = field(default_factory=dict)
     states: Counter[ItemState] = field(default_factory=Counter)
     invalid: list[InvalidLine] = field(default_factory=list)
     added: int = 0
     requirements: Numbering = field(init=False)
-    late: LateLabels = field(init=False)
+    imported: ImportedLabels = field(init=False)
     _rows: list[tuple[Any, ...]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.requirements = Numbering(self.project)
-        self.late = LateLabels(self.project)
+        self.imported = ImportedLabels(self.project)
 
     @property
     def written(self) -> int:
@@ -86,21 +93,23 @@ class Intake:
         self.requirements.write(connection)
         Driver(connection).add(_ITEM, self._rows)
         self._rows = []
-        self.late.settle(connection, self.now)
-        self.states.update({ItemState.POOLED: -self.late.taken, ItemState.RESOLVED: self.late.taken})
-        self.invalid += self.late.invalid
+        self.imported.settle(connection, self.now)
+        self.states.update({ItemState.POOLED: -self.imported.taken, ItemState.RESOLVED: self.imported.taken})
+        self.invalid += self.imported.invalid
 
     def _recall(self, connection: Connection, keys: list[str], digests: list[bytes]) -> None:
         own = _items.c.project == self.project
-        known = select(_items.c.key, func.coalesce(_items.c.duplicate_of, _items.c.number))
-        self.keys.update(connection.execute(known.where(own, _items.c.key.in_(keys))).tuples().all())
+        known = select(_items.c.key, func.coalesce(_items.c.duplicate_of, _items.c.number), _items.c.label)
+        for key, number, label in connection.execute(known.where(own, _items.c.key.in_(keys))):
+            self.keys[key] = _Known(number, label)
         found = select(_items.c.digest, func.min(_items.c.number)).where(own, _items.c.digest.in_(digests))
         for digest, number in connection.execute(found.group_by(_items.c.digest)):
             self.originals.setdefault(bytes(digest), number)
 
     def _sort(self, item: NewItem, text: tuple[str, str], digest: bytes, connection: Connection) -> None:
-        if item.key in self.keys:
-            self.late.note(self.keys[item.key], item)
+        if known := self.keys.get(item.key):
+            if item.label != known.label:
+                self.imported.note(known.number, item)
             return
         requires = self.requirements.of(item.requires, connection)
         if requires is None:
@@ -108,10 +117,10 @@ class Intake:
             return
         number = self.first + self.written
         original = self.originals.setdefault(digest, number)
-        self.keys[item.key] = original
+        self.keys[item.key] = _Known(original, item.label)
         copy = original != number
         if copy:
-            self.late.note(original, item, copy=True)
+            self.imported.note(original, item, copy=True)
         labeled = item.label is not None and not copy
         self.added += not copy
         state = ItemState.RETIRED if copy else ItemState.RESOLVED if labeled else ItemState.POOLED

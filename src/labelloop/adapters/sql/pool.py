@@ -62,7 +62,7 @@ class SqlPool:
             needed = Project.model_validate(spec).votes.needed
             intake = Intake(project=project, first=first, needed=needed, now=now)
             intake.take(items, connection)
-            if intake.written or intake.late.taken:
+            if intake.written or intake.imported.taken:
                 counted = {state.value: _projects.c[state.value] + count for state, count in intake.states.items()}
                 grown = {"items": first + intake.written, "pool_version": _projects.c.pool_version + 1}
                 connection.execute(update(_projects).where(own).values({**counted, **grown}))
@@ -70,7 +70,7 @@ class SqlPool:
             received=len(items),
             added=intake.added,
             duplicates=len(items) - intake.added - len(intake.invalid),
-            labeled=intake.late.taken,
+            labeled=intake.imported.taken,
             invalid=tuple(intake.invalid),
         )
 

@@ -31,7 +31,7 @@ class _Label(NamedTuple):
 
 
 @dataclass(slots=True)
-class LateLabels:
+class ImportedLabels:
     """Gathers labels for items that are known, and settles those that wait, inside the transaction of the intake."""
 
     project: int
