@@ -20,6 +20,8 @@ RECOMMENDED: Mapping[str, Any] = {
 WIDE = {**RECOMMENDED, "shortlist": 200, "within": 0.1}
 """The same with candidates that are less in doubt: more of the pool's shape and less of its borders."""
 SHORT: Mapping[str, Mapping[str, Any]] = {"random": RANDOM, DEFAULT: RECOMMENDED}
+ALONE: Mapping[str, Mapping[str, Any]] = {"minority": {"grow_to": 0.0}}
+"""A strategy by itself: the minority lane's share does not grow, as it does with the default."""
 LANES = {"informative": 0.7, "minority": 0.3, "audit": 0.0}
 CLUSTERS = {"kind": "margin", "diversity": "cluster_margin", "shortlist": 10, "cold_start": MIXED}
 LARGE: Mapping[str, Mapping[str, Any]] = {
@@ -28,6 +30,7 @@ LARGE: Mapping[str, Mapping[str, Any]] = {
     "cluster margin": CLUSTERS,
 }
 """Ways of asking in large batches, as teams of many people want them."""
+TWENTY, HUNDRED = ({"batch": batch, "growth": None} for batch in (20, 100))
 SMOTE = {"synthetic": {"kind": "smote", "target": 0.5}}
 NOISY = ("random", DEFAULT, "auto")
 """Those that are also played with a fifth of the answers wrong."""
@@ -41,12 +44,16 @@ def arms() -> dict[str, Arm]:
         Arm(name="random", strategy=RANDOM),
         Arm(name=DEFAULT, strategy=RECOMMENDED),
         Arm(name="default, wide", strategy=WIDE),
-        Arm(name="auto", strategy={**RECOMMENDED, "kind": "auto", "diversity": "none"}),
-        *(Arm(name=kind, strategy={"kind": kind, "cold_start": MIXED}) for kind in ("margin", "entropy", "bald")),
-        Arm(name="entropy, herding", strategy={**RECOMMENDED, "kind": "entropy"}),
-        Arm(name="margin, batches of 20", strategy={"kind": "margin"}, terms={"batch": 20, "growth": None}),
+        Arm(name="default, no growth", strategy=RECOMMENDED, more=ALONE),
+        Arm(name="auto", strategy={**RECOMMENDED, "kind": "auto", "diversity": "none"}, more=ALONE),
         *(
-            Arm(name=f"margin, {rule}", strategy={**RECOMMENDED, "diversity": rule})
+            Arm(name=kind, strategy={"kind": kind, "cold_start": MIXED}, more=ALONE)
+            for kind in ("margin", "entropy", "bald")
+        ),
+        Arm(name="entropy, herding", strategy={**RECOMMENDED, "kind": "entropy"}, more=ALONE),
+        Arm(name="margin, batches of 20", strategy={"kind": "margin"}, terms=TWENTY, more=ALONE),
+        *(
+            Arm(name=f"margin, {rule}", strategy={**RECOMMENDED, "diversity": rule}, more=ALONE)
             for rule in ("cluster_margin", "badge", "k_means", "k_center")
         ),
         *(
@@ -59,10 +66,10 @@ def arms() -> dict[str, Arm]:
         ),
         *(Arm(name=f"{arm}, smote", strategy=strategy, more=SMOTE) for arm, strategy in SHORT.items()),
         *(
-            Arm(name=f"{rule}, batches of 100", strategy=strategy, terms={"batch": 100, "growth": None})
+            Arm(name=f"{rule}, batches of 100", strategy=strategy, terms=HUNDRED, more={} if rule == DEFAULT else ALONE)
             for rule, strategy in LARGE.items()
         ),
-        *(Arm(name=name, strategy=_peer(name)) for name in PEERS),
+        *(Arm(name=name, strategy=_peer(name), more=ALONE) for name in PEERS),
     ]
     noisy = [replace(arm, name=f"{arm.name}, 20 % wrong", terms={"noise": 0.2}) for arm in ours if arm.name in NOISY]
     return {arm.name: arm for arm in (*ours, *noisy)}

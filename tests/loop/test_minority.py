@@ -82,8 +82,8 @@ class Words:
 
 
 def lane(wanted, crowd, *, cold, mentions=None):
-    lanes = compose(wanted, crowd.view, crowd, np.random.default_rng(1), cold=cold, texts=mentions)
-    return lanes.get(Lane.MINORITY)
+    made = compose(wanted, crowd.view, crowd, np.random.default_rng(1), cold=cold, texts=mentions)
+    return made.lanes.get(Lane.MINORITY)
 
 
 def order(wanted, crowd, *, cold=False, mentions=None):
@@ -121,7 +121,7 @@ def test_a_class_nobody_has_seen_is_looked_for_in_groups():
     made = order(project(few=5), crowd)
     found = crowd.truth[made.numbers]
     assert 1 in found[:12]
-    assert {"tight groups", "outliers", "borders"} <= set(made.ways)
+    assert {"tight groups", "outliers", "borders"} <= {way.name for way in made.ways}
 
 
 def test_a_model_that_knows_is_believed():
@@ -149,7 +149,9 @@ def test_the_order_says_for_whom_it_asks():
     assert len(made.numbers) == len(made.wanted) == len(made.scores) <= 100
     assert len(set(made.numbers.tolist())) == len(made.numbers)
     assert made.wanted[0] == 1
-    assert sum(made.ways.values()) == len(made.numbers)
+    by_way = np.array([way.code for way in made.ways])[made.origin]
+    assert (made.wanted[by_way >= 0] == by_way[by_way >= 0]).all()
+    assert {"examples", "borders"} <= {made.ways[at].name for at in made.origin.tolist()}
 
 
 @pytest.mark.parametrize("kind", ["margin", "cut"])

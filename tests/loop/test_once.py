@@ -41,7 +41,7 @@ class Twins(Crowd):
 
 
 def orders(crowd, **strategy):
-    return compose(project(**strategy), crowd.view, crowd, np.random.default_rng(0), cold=False)
+    return compose(project(**strategy), crowd.view, crowd, np.random.default_rng(0), cold=False).lanes
 
 
 def test_the_best_of_two_copies_is_asked_and_the_other_goes_behind():

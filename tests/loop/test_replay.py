@@ -11,6 +11,7 @@ from labelloop.domain.errors import Conflict, UnknownRound
 from labelloop.domain.states import ItemState, ModelState, Priority, Role
 from labelloop.domain.types import ItemNumber
 from labelloop.loop import facts
+from labelloop.loop.credit import Asked, Credit, Kept
 from labelloop.loop.ingest import ingest
 from labelloop.loop.lease import lease
 from labelloop.loop.prioritize import prioritize
@@ -132,8 +133,14 @@ def test_facts_survive_their_file(ports):
 
     start(ports)
     view = look(ports, ports.projects.get("plane"), items=200)
+    asked = Asked(way="outliers", code=-1, promise=0.05, items=np.array([4, 7]))
     made_of = facts.Facts(
-        items=200, view=view, preferred={ItemNumber(3): -1}, strategy={"kind": "margin"}, numerics=facts.numerics()
+        items=200,
+        view=view,
+        preferred={ItemNumber(3): -1},
+        strategy={"kind": "margin"},
+        past=Credit(ways={"model": Kept(answers=3, came=1, promised=0.2, brought=0.9)}, asked=[asked]).to_json(),
+        numerics=facts.numerics(),
     )
     blob = facts.packed(made_of)
     back = facts.unpacked(blob)
@@ -142,4 +149,5 @@ def test_facts_survive_their_file(ports):
         assert getattr(back.view, name).dtype == getattr(view, name).dtype
     assert back.view.reserve_share == view.reserve_share
     assert (back.preferred, back.strategy, back.numerics) == (made_of.preferred, made_of.strategy, made_of.numerics)
+    assert back.past == made_of.past
     assert facts.packed(back) == blob

@@ -69,8 +69,8 @@ def plane(count=300, out=()):
 
 
 def informative(wanted, view, source, *, cold, seed=0):
-    lanes = compose(wanted, view, source, np.random.default_rng(seed), cold=cold)
-    return lanes[Lane.INFORMATIVE].numbers
+    made = compose(wanted, view, source, np.random.default_rng(seed), cold=cold)
+    return made.lanes[Lane.INFORMATIVE].numbers
 
 
 @pytest.mark.parametrize("kind", DIVERSITIES)

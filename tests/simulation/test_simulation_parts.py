@@ -61,7 +61,7 @@ def test_an_unknown_strategy_is_answered_with_the_known_ones(project):
 def test_handing_out_takes_what_there_is_once_and_in_order(lanes, count):
     """As many as asked for while any lane has some; no item twice; within a lane the planned order."""
     numbers = {lane: np.array(order, dtype=np.int64) for lane, order in lanes.items()}
-    handed = Turns(dict.fromkeys(lanes, 1 / len(lanes))).hand_out(numbers, count)
+    handed = Turns().hand_out(numbers, dict.fromkeys(lanes, 1 / len(lanes)), count)
     everything = {number for order in lanes.values() for number in order}
     assert len(handed) == len(set(handed)) == min(count, len(everything))
     if len(lanes) == 1:
@@ -72,15 +72,15 @@ def test_lanes_are_served_by_their_shares_and_a_dry_one_gives_its_share_away():
     """Of twenty, four come from a lane with a fifth; when it is dry the other serves all."""
     shares = {Lane.INFORMATIVE: 0.8, Lane.MINORITY: 0.2}
     lanes = {Lane.INFORMATIVE: np.arange(100), Lane.MINORITY: np.arange(100, 106)}
-    assert sum(number >= 100 for number in Turns(shares).hand_out(lanes, 20)) == 4
-    assert sum(number >= 100 for number in Turns(shares).hand_out(lanes, 90)) == 6
+    assert sum(number >= 100 for number in Turns().hand_out(lanes, shares, 20)) == 4
+    assert sum(number >= 100 for number in Turns().hand_out(lanes, shares, 90)) == 6
 
 
 def test_a_small_share_is_served_in_small_batches_too():
     """A tenth of batches of two is one item in five batches, not none for ever."""
-    turns = Turns({Lane.INFORMATIVE: 0.9, Lane.MINORITY: 0.1})
+    turns, shares = Turns(), {Lane.INFORMATIVE: 0.9, Lane.MINORITY: 0.1}
     lanes = {Lane.INFORMATIVE: np.arange(100), Lane.MINORITY: np.arange(100, 110)}
-    assert sum(number >= 100 for _ in range(25) for number in turns.hand_out(lanes, 2)) == 5
+    assert sum(number >= 100 for _ in range(25) for number in turns.hand_out(lanes, shares, 2)) == 5
 
 
 @pytest.mark.parametrize("name", ["accuracy", "macro_f1", "f1:few", "average_precision:few"])

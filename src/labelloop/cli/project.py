@@ -61,8 +61,13 @@ def classes(name: Annotated[str, typer.Argument(help="The project.")], *, as_jso
     if as_json:
         console.emit(found)
         return
-    heads = ["class", "labels", "share", "target", "missing", "asked", "came", "by chance"]
+    heads = ["class", "labels", "share", "target", "missing", "asked", "came", "by chance", "mute"]
     console.table(name, heads, [_class_row(one) for one in found["classes"]])
+    lane = found["minority"]
+    if lane["ways"]:
+        heads = ["way of finding", "answers", "came"]
+        title = f"minority lane: {lane['share']:.0%} of what is handed out"
+        console.table(title, heads, [(one["way"], one["answers"], one["came"]) for one in lane["ways"]])
     if not found["audit"]:
         console.note("What chance would have brought is told by the audit lane, which has no answers yet.")
 
@@ -95,8 +100,9 @@ def _class_row(one: dict[str, Any]) -> tuple[Any, ...]:
     shares = ["–" if one[part] is None else f"{one[part]:.1%}" for part in ("share", "target")]
     share, chance = minority["share"], minority["by_chance"]
     came = f"{minority['came']}" + (f" ({share['low']:.0%} to {share['high']:.0%})" if share else "")
+    mute = "–" if one["mute"] is None else f"{one['mute']:.0%}"
     by_chance = f"{chance['mean']:.1f} ({chance['low']:.1f} to {chance['high']:.1f})" if chance else "–"
-    return (one["class"], one["labels"], *shares, one["missing"] or "–", minority["asked"], came, by_chance)
+    return (one["class"], one["labels"], *shares, one["missing"] or "–", minority["asked"], came, by_chance, mute)
 
 
 def _json(file: Path) -> Any:

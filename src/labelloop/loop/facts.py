@@ -33,13 +33,15 @@ class Facts:
     """All that a round depends on beside its seed, its model, and what never changes: items, features, project file.
 
     items: items in the pool. view: what composing saw. preferred: priorities other than normal. strategy: the section
-    in force, which is not the project file's where a broken strategy was stood in for. numerics: see `numerics`.
+    in force, which is not the project file's where a broken strategy was stood in for. past: what came of the minority
+    lane's ways before, see `credit`. numerics: see `numerics`.
     """
 
     items: int
     view: PoolView
     preferred: Mapping[ItemNumber, int]
     strategy: Mapping[str, Json]
+    past: Mapping[str, Json]
     numerics: Mapping[str, Json]
 
     def project(self, project: Project) -> Project:
@@ -84,6 +86,7 @@ def packed(facts: Facts) -> bytes:
         "format": _FORMAT,
         "items": facts.items,
         "strategy": facts.strategy,
+        "past": facts.past,
         "numerics": facts.numerics,
         "preferred": sorted(facts.preferred.items()),
     }
@@ -117,6 +120,7 @@ def unpacked(blob: bytes) -> Facts:
         view=PoolView(**{name: value.item() if value.ndim == 0 else value for name, value in values.items()}),
         preferred={ItemNumber(item): level for item, level in notes["preferred"]},
         strategy=notes["strategy"],
+        past=notes.get("past", {}),  # older rounds knew nothing of it
         numerics=notes["numerics"],
     )
 

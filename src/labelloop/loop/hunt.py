@@ -57,7 +57,7 @@ class Way:
     code: int
     numbers: Ints
     promise: float
-    """Part of the first few that is expected to be of the class."""
+    """Part of the first few that is expected to be of the class, before `credit` corrects it."""
 
 
 def hunted(project: Project, class_counts: Ints) -> Ints:
@@ -118,13 +118,6 @@ class Hunt:
             return []
         found = [way for code in self.codes.tolist() for way in self._of_class(code)]
         return [way for way in (*found, *self._groups()) if len(way.numbers)]
-
-    def posteriors(self, numbers: Ints) -> Floats:
-        """The largest probability of a hunted class (k,), by the model; 0 without."""
-        if self._cold or not len(self.codes) or not len(numbers):
-            return np.zeros(len(numbers))
-        most: Floats = probabilities_of(self._source, numbers)[:, self.codes].max(axis=1)
-        return most
 
     def _of_class(self, code: int) -> Iterator[Way]:
         if code in self._nearest:

@@ -16,6 +16,7 @@ from labelloop.domain.states import ItemState, Lane
 from labelloop.domain.types import ItemNumber, Json
 from labelloop.loop.featurize import Beat
 from labelloop.loop.pool import encode
+from labelloop.loop.shares import of_round
 from labelloop.loop.train import Calibrated, load_model
 from labelloop.maths import selection
 from labelloop.maths.arrays import Floats, Ints, Matrix, present
@@ -204,7 +205,8 @@ def _lanes(ports: Ports, name: str, numbers: Ints) -> dict[str, list[int]]:
     """
     code = {lane: place for place, lane in enumerate(LANES)}
     asked = ports.rounds.asked(name, [ItemNumber(number) for number in numbers.tolist()])
-    serving, shares = ports.rounds.serving(name), ports.projects.get(name).lanes.shares()
+    serving = ports.rounds.serving(name)
+    shares = of_round(ports.projects.get(name), serving)
     queries = ports.rounds.queries(name, serving.number) if serving else []
     by_lane: dict[Lane, list[int]] = {}
     for query in queries:

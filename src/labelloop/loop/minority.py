@@ -1,40 +1,61 @@
-"""minority: the order of the lane for classes that the labels are short of.
+"""minority: the order of the lane for classes that the labels are short of, and how much of the work it should have.
 
 Classes that the model knows are asked near their borders, by `maths.balance`, the one that is farthest below its share
-first. Classes that have few labels, or fewer than their floor, are hunted besides (see `hunt`).
+first. Classes that have few labels, or fewer than their floor, are hunted besides (see `hunt`). And where there are
+more classes than two, the items that the model is least sure of altogether: what it has no name for is among them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from labelloop import schema
+from labelloop.loop.credit import NOTED, Asked, Credit
 from labelloop.loop.evidence import EvidenceSource, probabilities_of
 from labelloop.loop.hunt import FIRST, LEAST, Hunt, Mentions, Way
 from labelloop.loop.pool import PoolView
-from labelloop.maths import balance, selection
+from labelloop.maths import acquisition, balance, mute, selection
 from labelloop.maths.arrays import Floats, Ints
-from labelloop.maths.streaming import Contenders
+from labelloop.maths.streaming import Best, Contenders
 from labelloop.projects import Project
+
+_UNSEEN = 0.3
+"""How mute a model counts as about a class without any label: it may be that there is none."""
+_OFTEN = 100
+"""After so many labels that brought none of a class, it is half as likely that there are many of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
     """Numbers (k,), first to ask first, their scores (k,), and the class (k,) that each is asked for (-1: any).
 
-    Scores are the hunted classes' probability; where nothing is hunted those of `balance.balanced_order`.
+    Scores are the probability of the classes that are sought; where borders alone are asked, those of
+    `balance.balanced_order`.
     """
 
     numbers: Ints
     scores: Floats
     wanted: Ints
-    ways: Mapping[str, int]
-    """Way of finding → items of the order that it brought."""
+    origin: Ints
+    """(k,) the place in `ways` of the way that brought each."""
+    ways: tuple[Way, ...]
+
+    def noted(self, numbers: Ints) -> Iterator[Asked]:
+        """By way, those of the first of these numbers that are of this order; `credit` looks for their answers."""
+        first = numbers[:NOTED]
+        brought = self.origin[np.isin(self.numbers, first)]
+        known = self.numbers[np.isin(self.numbers, first)]
+        for at, way in enumerate(self.ways):
+            if (items := known[brought == at]).size:
+                yield Asked(way=way.name, code=way.code, promise=max(way.promise, LEAST), items=items)
 
 
 class Minority:
-    """The lane's order in one round. Feed it the waiting items, a block at a time, then ask for the order."""
+    """The lane's order in one round. Feed it the waiting items, a block at a time, then ask for the order.
+
+    `past` is what the rounds before noted of their ways; `credit` is the same with the answers since.
+    """
 
     def __init__(
         self,
@@ -45,9 +66,16 @@ class Minority:
         *,
         cold: bool,
         mentions: Mentions | None = None,
+        past: Credit | None = None,
     ) -> None:
+        self._project, self._view, self._source = project, view, source
         self._window, self._ties = view.most(project), int(rng.integers(2**63))
         self.hunt = Hunt(project, view, source, rng, cold=cold, mentions=mentions)
+        self._short = mute.short(view.class_counts, targets(project))
+        self._sought = np.union1d(self.hunt.codes, np.flatnonzero(self._short))
+        self.credit = (past or Credit()).settled(view, self._sought)
+        self._said = None if cold else mute.Said(len(view.class_counts))
+        self._doubt = Best(self._window, self._ties) if not cold and self._many and len(self._sought) else None
         self._borders: Contenders | None = None
         if not cold:
             at = _cuts(project, view, source)
@@ -55,36 +83,61 @@ class Minority:
             sure = None if known is None else np.array(known)
             self._borders = Contenders(self._window, view.class_counts, targets=targets(project), at=at, sure=sure)
 
+    @property
+    def _many(self) -> bool:
+        """Between two classes all doubt is the same; among more, the margin looks at the likeliest two alone."""
+        return len(self._view.class_counts) > 2
+
     def add(self, numbers: Ints, probabilities: Floats | None) -> None:
         """Take a block of the waiting items, and what the model says of them, if there is one."""
-        if self._borders is not None and probabilities is not None:
+        if self._borders is not None and self._said is not None and probabilities is not None:
             self._borders.add(numbers, probabilities)
+            self._said.add(probabilities)
+            if self._doubt is not None:
+                self._doubt.add(numbers, acquisition.entropy(probabilities))
         self.hunt.add(numbers, probabilities)
+
+    def mute(self) -> dict[str, float]:
+        """How mute the model is about each class that the labels are short of, 1 where it never names it."""
+        if self._said is None:
+            return {}
+        labels = self._view.class_counts.sum()
+        quiet = np.where(self._view.class_counts > 0, self._said.mute(), _UNSEEN * _OFTEN / (_OFTEN + labels))
+        names = schema.of(self._project).classes
+        return {names[code]: float(quiet[code]) for code in np.flatnonzero(self._short).tolist()}
+
+    def wish(self) -> float:
+        """The part of the work besides the audit that the lane should have at least, in [0, 1]."""
+        quiet = list(self.mute().values())
+        if not quiet or not grows(self._project, self._view):
+            return 0.0
+        return self._project.minority.grow_to * float(np.mean(quiet))
 
     def order(self) -> Order:
         """At most `lanes.window` long; empty where there is neither a model nor anything to hunt by.
 
-        All ways are served side by side, each as far as it promises; those of several classes share in equal parts.
+        All ways are served side by side, each as far as it promises and as its promises have been kept; those of
+        several classes share in equal parts.
         """
         ways, wanted, scores = self.hunt.ways(), {}, {}
         if self._borders is not None:
             best, codes = self._borders.wanted(self._ties)
             wanted = dict(zip(best.numbers.tolist(), codes.tolist(), strict=True))
-            scores = {} if ways else dict(zip(best.numbers.tolist(), best.scores.tolist(), strict=True))
-            promise = float(self.hunt.posteriors(best.numbers[:FIRST]).mean()) if ways and len(best.numbers) else 1.0
-            ways.append(Way(name="borders", code=-1, numbers=best.numbers, promise=promise))
+            if not ways and self._doubt is None:
+                scores = dict(zip(best.numbers.tolist(), best.scores.tolist(), strict=True))
+            ways.append(self._by_model("borders", best.numbers))
+        if self._doubt is not None:
+            ways.append(self._by_model("doubt", self._doubt.numbers))
         hunted = len({way.code for way in ways if way.code >= 0})
-        weights = [max(way.promise, LEAST) / (hunted if way.code >= 0 else 1) for way in ways]
+        weights = [
+            max(self.credit.corrected(way.name, max(way.promise, LEAST)), LEAST) / (hunted if way.code >= 0 else 1)
+            for way in ways
+        ]
         numbers, origin = selection.interleaved([way.numbers for way in ways], weights)
         numbers, origin = numbers[: self._window], origin[: self._window]
-        brought: dict[str, int] = {}
-        for at, way in enumerate(ways):
-            brought[way.name] = brought.get(way.name, 0) + int((origin == at).sum())
         return Order(
             numbers=numbers,
-            scores=np.array([scores[number] for number in numbers.tolist()])
-            if scores
-            else self.hunt.posteriors(numbers).astype(np.float64),
+            scores=np.array([scores[number] for number in numbers.tolist()]) if scores else self._belief(numbers),
             wanted=np.array(
                 [
                     ways[at].code if ways[at].code >= 0 else wanted.get(number, -1)
@@ -92,8 +145,27 @@ class Minority:
                 ],
                 dtype=np.int64,
             ),
-            ways=brought,
+            origin=origin,
+            ways=tuple(ways),
         )
+
+    def _by_model(self, name: str, numbers: Ints) -> Way:
+        first = numbers[:FIRST]
+        return Way(name=name, code=-1, numbers=numbers, promise=float(self._belief(first).mean()) if len(first) else 0)
+
+    def _belief(self, numbers: Ints) -> Floats:
+        """The probability of the classes that are sought (k,), by the model; 0 without."""
+        if self._said is None or not len(self._sought) or not len(numbers):
+            return np.zeros(len(numbers))
+        together: Floats = probabilities_of(self._source, numbers)[:, self._sought].sum(axis=1, dtype=np.float64)
+        return np.minimum(together, 1)
+
+
+def grows(project: Project, view: PoolView) -> bool:
+    """Whether the lane's share may grow in this round: see `minority.grow_to`. Random sampling is left as it is."""
+    counts = view.class_counts
+    may = project.minority.grow_to > 0 and project.strategy.kind != "random" and project.lanes.informative > 0
+    return bool(may and len(counts) > 2 and mute.short(counts, targets(project)).any())
 
 
 def targets(project: Project) -> Floats | None:

@@ -5,7 +5,7 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -16,11 +16,13 @@ from labelloop.domain.errors import Unavailable
 from labelloop.domain.states import Lane
 from labelloop.domain.types import ItemNumber, ModelNumber, Query, Round
 from labelloop.loop import auto, facts, fallback, once, spread
+from labelloop.loop.credit import Credit
 from labelloop.loop.evidence import EvidenceSource, probabilities_of
 from labelloop.loop.featurize import Beat, featurize, shards
-from labelloop.loop.minority import Minority
+from labelloop.loop.minority import Minority, Order, grows
 from labelloop.loop.pool import PoolView, look, votes_wanted
 from labelloop.loop.score import ModelEye, ScoredPool, score
+from labelloop.loop.shares import grown, of_round
 from labelloop.loop.texts import PoolTexts, Texts, needed
 from labelloop.loop.train import load_model
 from labelloop.maths import selection
@@ -48,6 +50,19 @@ class Ranked:
         return Ranked(numbers=self.numbers[part], scores=self.scores[part], probabilities=self.probabilities[part])
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Composed:
+    """The order of every lane, the shares they are handed out by, and what the minority lane hands on.
+
+    `mute` says how mute the model is about each class that the labels are short of.
+    """
+
+    lanes: Mapping[Lane, Ranked]
+    shares: Mapping[Lane, float]
+    credit: Credit
+    mute: Mapping[str, float] = field(default_factory=dict)
+
+
 def compose(
     project: Project,
     view: PoolView,
@@ -56,45 +71,67 @@ def compose(
     *,
     cold: bool,
     texts: Texts | None = None,
-) -> dict[Lane, Ranked]:
+    past: Credit | None = None,
+) -> Composed:
     """The order of every lane with a share, about `lanes.window` long (see `_window`); no item stands in two lanes.
 
     `cold` says that no model has looked at the pool yet: the project's cold start orders the informative lane then, and
-    the minority lane holds what examples and keywords of a class lead to. `texts` knows what texts say.
+    the minority lane holds what examples and keywords of a class lead to. `texts` knows what texts say, `past` what
+    came of the minority lane's ways so far.
     """
-    shares = project.lanes.shares()
-    lanes: dict[Lane, Ranked] = {}
-    if Lane.AUDIT in shares:
-        reserve = view.reserve[_window(project, view.requires(view.reserve), len(view.reserve))]
-        lanes[Lane.AUDIT] = Ranked(
-            numbers=reserve, scores=np.zeros(len(reserve)), probabilities=np.full(len(reserve), view.reserve_share)
-        )
-    orders = {}
-    rare = Minority(project, view, source, rng, cold=cold, mentions=texts) if Lane.MINORITY in shares else None
+    shares, orders = project.lanes.shares(), {}
+    rare: Minority | None = None
+    if Lane.MINORITY in shares or (not cold and grows(project, view)):
+        rare = Minority(project, view, source, rng, cold=cold, mentions=texts, past=past)
     if cold:
         orders[Lane.INFORMATIVE] = _once(_cold(project, view, source, rng), project, view, source, rng, texts)
-        if rare is not None and rare.hunt.hopeful:
-            for rows in pieces(len(view.waiting), project.items.shard_size):
+        if rare is not None:
+            for rows in pieces(len(view.waiting) if rare.hunt.hopeful else 0, project.items.shard_size):
                 rare.add(view.waiting[rows], None)
-            early = orders[Lane.INFORMATIVE].numbers
-            orders[Lane.MINORITY] = _once(_rare(project, view, rare), project, view, source, rng, texts, besides=early)
-        return {**_part(orders, shares), **lanes}
+        return _composed(project, view, source, rng, texts=texts, shares=shares, orders=orders, rare=rare)
     best = Best(max(view.most(project), spread.shortlist(project, len(view.labeled))), _ties(rng))
     for block in source.blocks():
         if Lane.INFORMATIVE in shares:
             best.add(block.numbers, block.scores)
         if rare is not None:
             rare.add(block.numbers, probabilities_of(source, block.numbers))
+    if rare is not None:
+        shares = grown(shares, rare.wish())
     if Lane.INFORMATIVE in shares:
         orders[Lane.INFORMATIVE] = _informative(project, view, source, rng, best=best, texts=texts)
-    if rare is not None:
-        first = orders[Lane.INFORMATIVE].numbers if Lane.INFORMATIVE in orders else None
-        orders[Lane.MINORITY] = _once(_rare(project, view, rare), project, view, source, rng, texts, besides=first)
-    return {**_part(orders, shares), **lanes}
+    return _composed(project, view, source, rng, texts=texts, shares=shares, orders=orders, rare=rare)
 
 
-def _rare(project: Project, view: PoolView, lane: Minority) -> Ranked:
-    order = lane.order()
+def _composed(  # noqa: PLR0913 - the hands of compose
+    project: Project,
+    view: PoolView,
+    source: EvidenceSource,
+    rng: np.random.Generator,
+    *,
+    texts: Texts | None,
+    shares: Mapping[Lane, float],
+    orders: dict[Lane, Ranked],
+    rare: Minority | None,
+) -> Composed:
+    """With the minority lane, where it has a share and something to ask, and the audit's."""
+    order = rare.order() if rare is not None and Lane.MINORITY in shares else None
+    if order is not None and len(order.numbers):
+        early = orders[Lane.INFORMATIVE].numbers if Lane.INFORMATIVE in orders else None
+        ranked = _once(_window_of(project, view, order), project, view, source, rng, texts, besides=early)
+        orders[Lane.MINORITY] = ranked
+    lanes = _part(orders, shares)
+    credit = Credit() if rare is None else rare.credit
+    if order is not None and Lane.MINORITY in lanes:
+        credit = credit.noting(order.noted(lanes[Lane.MINORITY].numbers))
+    if Lane.AUDIT in shares:
+        reserve = view.reserve[_window(project, view.requires(view.reserve), len(view.reserve))]
+        lanes[Lane.AUDIT] = Ranked(
+            numbers=reserve, scores=np.zeros(len(reserve)), probabilities=np.full(len(reserve), view.reserve_share)
+        )
+    return Composed(lanes=lanes, shares=shares, credit=credit, mute={} if rare is None else rare.mute())
+
+
+def _window_of(project: Project, view: PoolView, order: Order) -> Ranked:
     kept = _window(project, view.requires(order.numbers), len(order.numbers))
     return _ranked(order.numbers[kept], chance=1.0, scores=order.scores[kept])
 
@@ -218,16 +255,20 @@ def plan(ports: Ports, name: str, beat: Beat) -> Round | None:
     seed = _seed(project, before)
     wanted, stats = auto.resolve(ports, project, champion=row.champion, seed=seed)
 
-    def ask(asking: Project) -> dict[Lane, Ranked]:
-        return rank(ports, asking, pool, items=row.items, seed=seed, champion=row.champion, beat=beat)
+    past = Credit.from_json(before.stats.get("minority") if before else None)
 
-    lanes, asking, reason = fallback.asked(wanted, ask)  # a broken strategy must not stop the labeling
+    def ask(asking: Project) -> Composed:
+        return rank(ports, asking, pool, items=row.items, seed=seed, champion=row.champion, beat=beat, past=past)
+
+    made, asking, reason = fallback.asked(wanted, ask)  # a broken strategy must not stop the labeling
     stats |= fallback.noted(reason, before)
     if row.champion is not None:
-        informative = lanes.get(Lane.INFORMATIVE)
+        informative = made.lanes.get(Lane.INFORMATIVE)
         stats["notes"] = fallback.notes(asking, pool, None if informative is None else informative.scores)
     preferred = ports.pool.preferred(name)
-    lanes = prefer(lanes, pool, preferred)
+    lanes = prefer(made.lanes, pool, preferred)
+    stats["shares"] = {lane.value: share for lane, share in made.shares.items()}
+    stats["minority"] = {**made.credit.to_json(), "mute": dict(made.mute)}
     stats["lanes"] = {lane.value: len(ranked.numbers) for lane, ranked in lanes.items()}
     if row.requirements:
         stats["requirements"] = {lane.value: _by_requirement(pool, ranked) for lane, ranked in lanes.items()}
@@ -237,6 +278,7 @@ def plan(ports: Ports, name: str, beat: Beat) -> Round | None:
         view=pool,
         preferred=preferred,
         strategy=asking.strategy.model_dump(mode="json"),
+        past=past.to_json(),
         numerics=facts.numerics(),
     )
     stats["replay"] = facts.keep(ports, made_of, queries)
@@ -259,7 +301,7 @@ def plan(ports: Ports, name: str, beat: Beat) -> Round | None:
     return kept
 
 
-def rank(
+def rank(  # noqa: PLR0913 - what a round knows
     ports: Ports,
     project: Project,
     pool: PoolView,
@@ -268,12 +310,14 @@ def rank(
     seed: int,
     champion: ModelNumber | None,
     beat: Beat,
-) -> dict[Lane, Ranked]:
+    past: Credit,
+) -> Composed:
     """Let the champion look at every shard, and compose the lanes from what it saw."""
     rng = np.random.default_rng(seed)
     texts = PoolTexts(ports, project, items) if needed(project) else None
     if champion is None:
-        return compose(project, pool, ScoredPool(ports, project, None, pool.waiting), rng, cold=True, texts=texts)
+        unseen = ScoredPool(ports, project, None, pool.waiting)
+        return compose(project, pool, unseen, rng, cold=True, texts=texts, past=past)
     eye = ModelEye(
         number=champion,
         model=load_model(ports, project, champion),
@@ -286,12 +330,13 @@ def rank(
         beat(0.4 + 0.4 * shard * size / items, f"scores of shard {shard}")
         score(ports, project, shard, strategy=strategy, eye=eye, rows=min(size, items - shard * size))
     beat(0.8, "composing the lanes")
-    lanes = compose(project, pool, ScoredPool(ports, project, eye, pool.waiting), rng, cold=False, texts=texts)
+    seen = ScoredPool(ports, project, eye, pool.waiting)
+    made = compose(project, pool, seen, rng, cold=False, texts=texts, past=past)
     ports.scores.discard(project, [eye.column] if texts is None else [eye.column, texts.column])
-    return lanes
+    return made
 
 
-def prefer(lanes: dict[Lane, Ranked], pool: PoolView, levels: Mapping[ItemNumber, int]) -> dict[Lane, Ranked]:
+def prefer(lanes: Mapping[Lane, Ranked], pool: PoolView, levels: Mapping[ItemNumber, int]) -> dict[Lane, Ranked]:
     """Let items that an engineer put first into the round when the window left them out; the queue serves them first.
 
     They go to the lane they belong to: the audit's reserve stays in the audit.
@@ -304,7 +349,7 @@ def prefer(lanes: dict[Lane, Ranked], pool: PoolView, levels: Mapping[ItemNumber
             continue
         old, new = lanes.get(lane), _ranked(missing, chance=pool.reserve_share if lane is Lane.AUDIT else 1.0)
         lanes = {**lanes, lane: new if old is None else _joined(old, new)}
-    return lanes
+    return dict(lanes)
 
 
 def _by_requirement(pool: PoolView, ranked: Ranked) -> dict[str, int]:
@@ -327,7 +372,7 @@ def serve(ports: Ports, project: Project, planned: Round, queries: Sequence[Quer
     by_lane: dict[Lane, list[Query]] = {}
     for query in ports.rounds.queries(name, planned.number, queries):
         by_lane.setdefault(query.lane, []).append(query)
-    ports.queue.load(name, planned.number, by_lane, ports.ledger.slots(name), project.lanes.shares())
+    ports.queue.load(name, planned.number, by_lane, ports.ledger.slots(name), of_round(project, planned))
 
 
 def to_queries(project: Project, lanes: Mapping[Lane, Ranked]) -> list[Query]:

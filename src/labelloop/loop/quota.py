@@ -9,6 +9,8 @@ from typing import Any
 from labelloop import schema
 from labelloop.domain.states import Lane
 from labelloop.domain.types import ItemNumber
+from labelloop.loop.credit import Credit
+from labelloop.loop.shares import of_round
 from labelloop.maths.estimation import wilson
 from labelloop.ports import Ports
 
@@ -33,7 +35,8 @@ def quota(ports: Ports, name: str) -> dict[str, Any]:
         if lane in came:
             came[lane][label] += 1
     counts, weights = Counter(labels), {one: rules.targets.get(one, 1.0) for one in classes}
-    audit = came[Lane.AUDIT]
+    audit, serving = came[Lane.AUDIT], ports.rounds.serving(name)
+    noted = serving.stats.get("minority", {}) if serving else {}
     return {
         "project": name,
         "labels": len(labels),
@@ -46,10 +49,18 @@ def quota(ports: Ports, name: str) -> dict[str, Any]:
                 "target": weights[one] / sum(weights.values()) if sum(weights.values()) else None,
                 "floor": rules.floors.get(one),
                 "missing": max(0, rules.floors.get(one, 0) - counts[one]),
+                "mute": noted.get("mute", {}).get(one),
                 "lanes": {lane.value: _brought(came[lane], audit, one) for lane in ASKING},
             }
             for one in classes
         ],
+        "minority": {
+            "share": of_round(project, serving).get(Lane.MINORITY, 0.0),
+            "ways": [
+                {"way": way, "answers": kept.answers, "came": kept.came}
+                for way, kept in Credit.from_json(noted).ways.items()
+            ],
+        },
     }
 
 

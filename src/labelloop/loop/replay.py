@@ -11,6 +11,7 @@ from typing import Any
 from labelloop.domain.errors import BadArtifact, Conflict, UnknownRound
 from labelloop.domain.types import Query, Round, RoundNumber
 from labelloop.loop import facts as kept_facts
+from labelloop.loop.credit import Credit
 from labelloop.loop.facts import Facts
 from labelloop.loop.featurize import Beat
 from labelloop.loop.plan import prefer, rank, to_queries
@@ -50,7 +51,7 @@ def replay(ports: Ports, name: str, number: RoundNumber | None, *, scratch: Scor
     project, planned = ports.projects.get(name), _planned(ports, name, number)
     facts = _facts(ports, name, planned)
     taken = facts.project(project)
-    lanes = rank(
+    made = rank(
         replace(ports, scores=scratch),
         taken,
         facts.view,
@@ -58,8 +59,9 @@ def replay(ports: Ports, name: str, number: RoundNumber | None, *, scratch: Scor
         seed=planned.seed,
         champion=planned.model,
         beat=beat,
+        past=Credit.from_json(facts.past),
     )
-    again = _in_order(to_queries(taken, prefer(lanes, facts.view, facts.preferred)))
+    again = _in_order(to_queries(taken, prefer(made.lanes, facts.view, facts.preferred)))
     stored = _in_order(ports.rounds.planned(name, planned.number))
     difference = _difference(stored, again) if stored else _by_digest(planned, again)
     now = kept_facts.numerics()

@@ -36,7 +36,7 @@ def deficit(class_counts: Ints, targets: Floats | None = None, *, planned: int =
         [0.0, 40.0]
     """
     counts = np.asarray(class_counts, dtype=np.float64)
-    lacking: Floats = np.maximum(_shares(len(counts), targets) * (counts.sum() + planned) - counts, 0)
+    lacking: Floats = np.maximum(shares(len(counts), targets) * (counts.sum() + planned) - counts, 0)
     return lacking
 
 
@@ -96,7 +96,7 @@ def claims(
         wanted, closeness = near[gaps.argmin(axis=1)], -gaps.min(axis=1)
     other, posterior = wanted, np.zeros(len(line), dtype=probabilities.dtype)
     if len(lacking):
-        level = np.asarray(class_counts) / np.maximum(_shares(len(class_counts), targets), _LEAST)
+        level = np.asarray(class_counts) / np.maximum(shares(len(class_counts), targets), _LEAST)
         theirs = np.where(level[lacking] < level[wanted][:, None], probabilities[:, lacking], 0)
         best = theirs.argmax(axis=1)
         other, posterior = lacking[best], theirs[line, best]
@@ -282,23 +282,32 @@ def balanced_order(
         >>> balanced_order(np.array([0, 1, 1]), np.array([0.0, 0.1, 0.2]), class_counts=np.array([1, 0])).tolist()
         [-4.0, -4.0, -2.0]
     """
-    shares = _shares(len(class_counts), targets)
+    part = shares(len(class_counts), targets)
     order = np.lexsort((-closeness, wanted))
     ordered = wanted[order]
     gained = np.ones(len(order)) if worth is None else np.maximum(worth[order], _LEAST)
     level = np.empty(len(order))
     level[order] = _sum_in_run(ordered, gained)
-    scores: Floats = -(np.asarray(class_counts)[wanted] + level) / np.maximum(shares[wanted], _LEAST)
+    scores: Floats = -(np.asarray(class_counts)[wanted] + level) / np.maximum(part[wanted], _LEAST)
     return scores
 
 
-def _shares(classes: int, targets: Floats | None) -> Floats:
+def shares(classes: int, targets: Floats | None = None) -> Floats:
+    """The share (classes,) of the labels that each class should have: the targets scaled to sum to one.
+
+    Raises:
+        ValueError: the targets do not fit the classes, are negative, or are all 0.
+
+    Example:
+        >>> shares(2).tolist(), shares(2, np.array([3, 1])).tolist()
+        ([0.5, 0.5], [0.75, 0.25])
+    """
     if targets is None:
         return np.full(classes, 1 / max(classes, 1))
-    shares: Floats = np.asarray(targets, dtype=np.float64)
-    if shares.shape != (classes,) or not (np.isfinite(shares).all() and (shares >= 0).all() and shares.sum() > 0):
-        raise ValueError(f"targets need one share of 0 or more for each of {classes} classes, got {shares.tolist()}")
-    scaled: Floats = shares / shares.sum()
+    weights: Floats = np.asarray(targets, dtype=np.float64)
+    if weights.shape != (classes,) or not (np.isfinite(weights).all() and (weights >= 0).all() and weights.sum() > 0):
+        raise ValueError(f"targets need one share of 0 or more for each of {classes} classes, got {weights.tolist()}")
+    scaled: Floats = weights / weights.sum()
     return scaled
 
 

@@ -8,7 +8,13 @@ from labelloop.projects.section import Section
 
 
 class Minority(Section):
-    """What the minority lane does; it needs a share in `lanes`."""
+    """What the minority lane does, and how far its share in `lanes` may grow by itself."""
+
+    grow_to: float = Field(default=0.9, ge=0, le=1)
+    """The part of the informative and minority lanes' shares together that the minority lane may grow to. It has so
+    much while the labels are short of classes that the model names for hardly any item, less where that is true of
+    some of them only, and its own share where of none. There must be three classes or more; 0 keeps the shares of
+    `lanes`."""
 
     kind: Literal["margin", "cut"] = "margin"
     """How items are asked of a class that the model knows. margin: of each predicted class those of smallest margin,

@@ -13,6 +13,7 @@ from labelloop import schema, strategies
 from labelloop.domain.errors import CannotTrain
 from labelloop.domain.states import Lane
 from labelloop.loop import auto
+from labelloop.loop.credit import Credit
 from labelloop.loop.evidence import Block
 from labelloop.loop.neighbourhood import Neighbourhood
 from labelloop.loop.plan import compose
@@ -161,7 +162,7 @@ class _Asking:
             np.random.default_rng(part) for part in np.random.SeedSequence([project.seed, seed]).spawn(3)
         )
         self._answers = answers(oracles, schema.of(project).classes, data.codes, luck)
-        self._turns = Turns(project.lanes.shares())
+        self._turns, self._credit = Turns(), Credit()
         self._classes = len(schema.of(project).classes)
         self._open = np.ones(len(data.codes), dtype=bool)
         self._open[never] = False
@@ -200,9 +201,9 @@ class _Asking:
             rng=self._rng,
             near=self._near,
         )
-        lanes = compose(project, view, source, self._rng, cold=self._model is None)
-        order = {lane: ranked.numbers for lane, ranked in lanes.items()}
-        handed = self._turns.hand_out(order, count)
+        made = compose(project, view, source, self._rng, cold=self._model is None, past=self._credit)
+        order, self._credit = {lane: ranked.numbers for lane, ranked in made.lanes.items()}, made.credit
+        handed = self._turns.hand_out(order, made.shares, count)
         self.know(handed)
         chosen = set(order.get(Lane.INFORMATIVE, waiting[:0]).tolist())
         told = [number in chosen for number in handed]

@@ -1,0 +1,147 @@
+"""The minority lane's share grows by itself while the model never names a class that the labels are short of."""
+
+import numpy as np
+import pytest
+from conftest_loop import create, run_jobs, who
+from test_minority import Crowd
+
+from labelloop import projects, wiring
+from labelloop.domain.states import Lane
+from labelloop.domain.types import NewItem, Round
+from labelloop.loop import shares
+from labelloop.loop.annotate import annotate
+from labelloop.loop.credit import Credit
+from labelloop.loop.ingest import ingest
+from labelloop.loop.lease import lease
+from labelloop.loop.minority import grows
+from labelloop.loop.plan import compose
+from labelloop.loop.pool import PoolView
+from labelloop.loop.quota import quota
+from labelloop.loop.replay import replay
+from labelloop.loop.tend import tend
+from labelloop.strategies import Evidence, Need
+
+ALONE = {"informative": 0.8, "minority": 0.0, "audit": 0.2, "window": 100}
+RARE = 300
+"""Rows from here on are of the rare class."""
+
+
+class Quiet(Crowd):
+    """Two common classes and a rare one, of which the model says at most 0.2."""
+
+    def __init__(self, counts=(40, 40, 2)):
+        super().__init__()
+        codes = np.repeat([0, 1, 2], counts)
+        labeled = np.concatenate([np.arange(len(codes) - counts[2]), np.arange(419, 419 - counts[2], -1)])
+        self.view = PoolView(
+            waiting=np.setdiff1d(np.arange(420), labeled),
+            reserve=labeled[:0],
+            class_counts=np.array(counts),
+            labeled=labeled,
+            codes=codes,
+        )
+
+    def evidence(self, numbers, needs):
+        rare = np.where(numbers >= RARE, 0.2, 0.01)
+        first = np.linspace(0.2, 0.8, 420)[numbers] * (1 - rare)
+        return Evidence(
+            rows=len(numbers),
+            probabilities=np.stack([first, 1 - rare - first, rare], axis=1) if Need.PROBABILITIES in needs else None,
+            features=self.points[numbers] if Need.FEATURES in needs else None,
+        )
+
+
+def project(*, lanes=ALONE, strategy="margin", **minority):
+    return projects.parse(
+        {
+            "name": "quiet",
+            "labels": {"kind": "classes", "classes": ["a", "b", "rare"]},
+            "items": {"kind": "table"},
+            "features": {"kind": "columns"},
+            "lanes": lanes,
+            "strategy": {"kind": strategy},
+            "minority": minority,
+        }
+    )
+
+
+def composed(wanted, crowd):
+    return compose(wanted, crowd.view, crowd, np.random.default_rng(0), cold=False)
+
+
+def test_a_lane_without_a_share_gets_one_while_a_short_class_is_never_named():
+    """All but a tenth of what the strategy had goes to it, the audit keeps its own, and rare items come first."""
+    made = composed(project(few=0), Quiet())
+    assert made.mute == {"rare": 1.0}
+    assert made.shares == pytest.approx({Lane.INFORMATIVE: 0.08, Lane.MINORITY: 0.72, Lane.AUDIT: 0.2})
+    assert (made.lanes[Lane.MINORITY].numbers[:20] >= RARE).all()
+    assert not set(made.lanes[Lane.MINORITY].numbers) & set(made.lanes[Lane.INFORMATIVE].numbers)
+
+
+def test_it_does_not_grow_where_it_need_not():
+    """Labels in balance, two classes, random sampling, or a project that says no: the shares are the file's."""
+    assert composed(project(few=0), Quiet((30, 30, 30))).shares == project().lanes.shares()
+    for wanted in (project(grow_to=0), project(strategy="random")):
+        made = composed(wanted, Quiet())
+        assert made.shares == wanted.lanes.shares()
+        assert Lane.MINORITY not in made.lanes
+    two = PoolView(waiting=np.arange(9), reserve=np.arange(0), class_counts=np.array([90, 1]), labeled=np.arange(0))
+    assert not grows(project(), two)
+
+
+def test_a_larger_share_in_the_file_stands():
+    """What the file gives the lane is the least it gets."""
+    wide = {"informative": 0.1, "minority": 0.9, "audit": 0.0}
+    assert composed(project(lanes=wide, grow_to=0.5), Quiet()).shares == project(lanes=wide).lanes.shares()
+
+
+def test_a_class_that_never_came_is_hoped_for_less_and_less():
+    """It may be that there is none: with more labels that brought none of it the lane's share goes down again."""
+    some, many = (
+        composed(project(few=0), Quiet(counts)).shares[Lane.MINORITY] for counts in ((20, 20, 0), (90, 90, 0))
+    )
+    assert 0.72 > some > many > 0
+
+
+def test_a_round_is_handed_out_by_the_shares_it_noted():
+    """Also when it is loaded later; a round from before such notes by the project's."""
+    assert shares.of_round(project(), None) == project().lanes.shares()
+    old = Round(number=1, strategy="margin", seed=0, model=None, pool_version=0, created_at=None, queries=0)
+    assert shares.of_round(project(), old) == project().lanes.shares()
+
+
+def _between(count, rare):
+    """Two clouds, and on the line between them a few rows of a third class that no line can part from both."""
+    rng = np.random.default_rng(3)
+    codes = np.where(np.arange(count) < rare, 2, rng.integers(0, 2, count))
+    x = np.where(codes == 2, 0.0, 3.0 * codes - 1.5) + rng.normal(0, 0.7, count)
+    items = [NewItem(key=f"i{at}", data={"x": float(x[at]), "y": float(rng.normal())}) for at in range(count)]
+    return items, [f"c{code}" for code in codes]
+
+
+def test_the_service_shifts_its_shares_learns_which_way_hits_and_replays_it(ports, tmp_path):
+    """People are asked by the grown lane, the report says why, answers correct its ways, and a replay is equal."""
+    create(ports, lanes=ALONE, retrain={"first": 30, "labels": 10}, seed=4)
+    items, truth = _between(600, 40)
+    ingest(ports, "plane", items)
+    asked = []
+    for _ in range(9):
+        tend(ports, "plane")
+        run_jobs(ports)
+        tend(ports, "plane")
+        batch = lease(ports, "plane", who("anna"), 15).leases
+        asked += [one.lane for one in batch if ports.rounds.serving("plane").stats["shares"].get("minority", 0) > 0.5]
+        answers = [{"lease": str(one.id), "label": truth[int(one.key[1:])]} for one in batch]
+        annotate(ports, "plane", who("anna"), answers)
+    noted = [one.stats for one in ports.rounds.recent("plane", 50) if one.model]
+    grown = [stats for stats in noted if stats["shares"].get("minority", 0) > 0.5]
+    assert grown, [stats["minority"]["mute"] for stats in noted]
+    assert asked.count(Lane.MINORITY) > len(asked) / 2
+    assert sum(kept.answers for kept in Credit.from_json(grown[0]["minority"]).ways.values()) > 0
+    found = quota(ports, "plane")
+    assert {one["way"] for one in found["minority"]["ways"]} >= {"doubt"}
+    assert sum(one["answers"] for one in found["minority"]["ways"]) > 0
+    assert all(one["mute"] is None for one in found["classes"] if one["class"] != "c2")
+    for planned in ports.rounds.recent("plane", 50):
+        scratch = wiring.scratch_scores(tmp_path / "again")
+        assert replay(ports, "plane", planned.number, scratch=scratch, beat=lambda *_: None).difference is None
