@@ -5,6 +5,7 @@ plays only what is missing. Everything is played by the code that serves people 
 lane is left out for all. Sets are read from $LABELLOOP_DATA.
 
     python benchmarks/labels.py [--sets sms,mnist] [--arms default,margin] [--seeds N] [--cache FOLDER]
+    python benchmarks/labels.py --cached --arms all    # the result of what was played so far; plays nothing
     python benchmarks/labels.py --docs    # the tables and the picture of docs/explanation/labels.md
 """
 
@@ -12,6 +13,7 @@ import argparse
 import json
 import os
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -42,30 +44,36 @@ def main() -> None:
     known = labels_arms.arms()
     rows: list[dict[str, Any]] = []
     for name in options.sets:
-        rows += _measured(options.cache, name, [known[arm] for arm in options.arms], options.seeds)
+        rows += _measured(options, name, [known[arm] for arm in options.arms])
     details = report.merged("labels", rows, ("set", "arm"), part="details") if options.keep else rows
     details = score.compared(details, default=labels_arms.DEFAULT)
     short = [{key: row.get(key) for key in SHOWN} for row in details]
     report.finish("labels", short, packages=("scikit-activeml", "small-text"), details=details)
 
 
-def _measured(cache: Path, name: str, arms: list[play.Arm], seeds: int) -> list[dict[str, Any]]:
+def _measured(options: argparse.Namespace, name: str, arms: list[play.Arm]) -> list[dict[str, Any]]:
     """A row for each arm of a set; what cannot be played is told and left out."""
-    case, full = sets.case(name), play.full(cache, name)
-    final = [play.curve(cache, name, play.final(name), seed)["scores"][-1] for seed in range(min(seeds, 3))]
+    cache, case, full = options.cache, sets.case(name), play.full(options.cache, name)
+    final = [play.curve(cache, name, play.final(name), seed)["scores"][-1] for seed in range(min(options.seeds, 3))]
     target = sum(final) / len(final)
-    curves: dict[str, list[dict[str, Any]]] = {}
-    for arm in arms:
-        curves[arm.name] = []
-        for seed in range(seeds):
-            try:
-                curves[arm.name].append(play.curve(cache, name, arm, seed))
-            except Exception as error:  # noqa: BLE001 - a peer that breaks must not stop the others
-                print(f"{name}, {arm.name}, seed {seed}: {type(error).__name__}: {error}", flush=True)
-                break
-        if curves[arm.name]:
-            print(f"{name}, {arm.name}: {len(curves[arm.name])} seeds", flush=True)
+    curves = {arm.name: list(_curves(options, name, arm)) for arm in arms}
+    for arm, played in curves.items():
+        if played:
+            print(f"{name}, {arm}: {len(played)} seeds", flush=True)
     return score.rows(name, case, curves, full=full, target=target)
+
+
+def _curves(options: argparse.Namespace, name: str, arm: play.Arm) -> Iterator[dict[str, Any]]:
+    """The curves of the first seeds, up to the first that is missing and cannot or shall not be played."""
+    for seed in range(options.seeds):
+        known = play.cached(options.cache, name, arm, seed)
+        if known is None and options.cached:
+            return
+        try:
+            yield known or play.curve(options.cache, name, arm, seed)
+        except Exception as error:  # noqa: BLE001 - a peer that breaks must not stop the others
+            print(f"{name}, {arm.name}, seed {seed}: {type(error).__name__}: {error}", flush=True)
+            return
 
 
 def _options() -> argparse.Namespace:
@@ -74,6 +82,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--arms", type=_names, default=list(USUAL), help="names, with semicolons between them, or all")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--cache", type=Path, default=Path(os.environ.get("LABELLOOP_BENCHMARK_CACHE", CACHE)))
+    parser.add_argument("--cached", action="store_true", help="of the curves only those that were played before")
     parser.add_argument("--keep", action="store_true", help="keep the other rows of results/labels.json")
     parser.add_argument("--docs", action="store_true", help="write the page from the result; play nothing")
     options = parser.parse_args()

@@ -8,6 +8,8 @@ from labels_peers import PEERS
 from labels_play import RANDOM, Arm
 
 DEFAULT = "default"
+LONGER = "default, longer"
+"""With as many labels as random gets: where its score was not reached within the set's budget."""
 MIXED = {"kind": "mixed"}
 RECOMMENDED: Mapping[str, Any] = {
     "kind": "margin",
@@ -44,6 +46,7 @@ def arms() -> dict[str, Arm]:
         Arm(name="random", strategy=RANDOM),
         Arm(name=DEFAULT, strategy=RECOMMENDED),
         Arm(name="default, wide", strategy=WIDE),
+        Arm(name=LONGER, strategy=RECOMMENDED, terms={"budget": "random"}),
         Arm(name="default, no growth", strategy=RECOMMENDED, more=ALONE),
         Arm(name="auto", strategy={**RECOMMENDED, "kind": "auto", "diversity": "none"}, more=ALONE),
         *(

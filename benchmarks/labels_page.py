@@ -42,8 +42,10 @@ def _sets(rows: Sequence[Row]) -> list[str]:
         "| set | all labels | random | default: 90 % | 95 % | 98 % | random's score | saved | seeds |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
-    for row in rows:
-        if row["arm"] == "default":
+    longer = {row["set"]: row for row in rows if row["arm"] == "default, longer"}
+    for default in rows:
+        if default["arm"] == "default":
+            row = longer.get(default["set"], default)
             cells = [
                 row["set"],
                 f"{row['full']:.3f}",
@@ -68,8 +70,8 @@ def _areas(rows: Sequence[Row], wanted: Callable[[str], bool]) -> list[str]:
 
 
 def _special(arm: str) -> bool:
-    """Whether an arm has a table of its own: another start, a lane, made-up rows, wrong answers, large batches."""
-    return arm.startswith(("start", "lane")) or arm.endswith(("smote", "wrong", "of 100"))
+    """Whether an arm stands elsewhere: another start, a lane, made-up rows, wrong answers, large batches or budgets."""
+    return arm.startswith(("start", "lane")) or arm.endswith(("smote", "wrong", "of 100", "longer"))
 
 
 def _area(row: Row) -> str:

@@ -29,7 +29,8 @@ FINAL = "random, once"
 class Arm:
     """One way of asking: sections of the project file that differ from the set's, and the terms that differ.
 
-    `terms` may hold first, batch, growth and noise. The label `first` of a set is kept where it is not given.
+    `terms` may hold first, batch, growth, noise and budget, where "random" is as many labels as random gets. What is
+    not given is the set's.
     """
 
     name: str
@@ -55,17 +56,24 @@ class Arm:
     def played(self, case: sets.Case) -> Terms:
         """The set's terms with this arm's."""
         own = {"budget": case.budget, "first": case.first, "batch": case.batch, "growth": case.growth}
-        return Terms(**{**own, **self.terms})
+        terms = {**own, **self.terms}
+        return Terms(**terms | ({"budget": case.random} if terms["budget"] == "random" else {}))
+
+
+def cached(folder: Path, name: str, arm: Arm, seed: int) -> dict[str, Any] | None:
+    """The curve of this set, arm and seed, if it was played before."""
+    path = _place(folder, name, arm, seed)
+    kept: dict[str, Any] | None = json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+    return kept
 
 
 def curve(folder: Path, name: str, arm: Arm, seed: int) -> dict[str, Any]:
     """The curve of this set, arm and seed: read from the cache, or played and kept there."""
+    kept = cached(folder, name, arm, seed)
+    if kept is not None:
+        return kept
     case = sets.case(name)
     project, terms = arm.project(case), arm.played(case)
-    path = folder / name / f"{_plain(arm.name)}-{_digest(project, terms)}-{seed}.json"
-    if path.exists():
-        kept: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return kept
     data, start = _data(folder, name), time.process_time()
     with threadpool_limits(1):
         played = replay(project, data, own_name(project), seed=seed, terms=terms, estimators=EstimatorKinds())
@@ -79,8 +87,13 @@ def curve(folder: Path, name: str, arm: Arm, seed: int) -> dict[str, Any]:
         "rare": [int(rare[:labels].sum()) for labels in played.labels],
         "cpu_seconds": round(time.process_time() - start, 2),
     }
-    _keep(path, result)
+    _keep(_place(folder, name, arm, seed), result)
     return result
+
+
+def _place(folder: Path, name: str, arm: Arm, seed: int) -> Path:
+    case = sets.case(name)
+    return folder / name / f"{_plain(arm.name)}-{_digest(arm.project(case), arm.played(case))}-{seed}.json"
 
 
 def full(folder: Path, name: str) -> float:

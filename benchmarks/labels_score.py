@@ -32,7 +32,8 @@ def rows(
         row |= _price("to_random", some, target)
         there = row["to_random_seeds"] == len(some)
         row["saving"] = round(1 - row["to_random"] / case.random, 3) if there else None
-        row["rare"] = round(float(np.mean([one["rare"][-1] for one in some])), 1)
+        if any(one["rare"][-1] for one in some):
+            row["rare"] = round(float(np.mean([one["rare"][-1] for one in some])), 1)
         row["cpu_seconds"] = round(float(np.mean([one["cpu_seconds"] for one in some])), 1)
         row["curve"] = _mean_curve(some)
         found.append(row)

@@ -97,7 +97,7 @@ class Minority:
                 self._doubt.add(numbers, acquisition.entropy(probabilities))
         self.hunt.add(numbers, probabilities)
 
-    def mute(self) -> dict[str, float]:
+    def muteness(self) -> dict[str, float]:
         """How mute the model is about each class that the labels are short of, 1 where it never names it."""
         if self._said is None:
             return {}
@@ -108,7 +108,7 @@ class Minority:
 
     def wish(self) -> float:
         """The part of the work besides the audit that the lane should have at least, in [0, 1]."""
-        quiet = list(self.mute().values())
+        quiet = list(self.muteness().values())
         if not quiet or not grows(self._project, self._view):
             return 0.0
         return self._project.minority.grow_to * float(np.mean(quiet))

@@ -128,7 +128,7 @@ def _composed(  # noqa: PLR0913 - the hands of compose
         lanes[Lane.AUDIT] = Ranked(
             numbers=reserve, scores=np.zeros(len(reserve)), probabilities=np.full(len(reserve), view.reserve_share)
         )
-    return Composed(lanes=lanes, shares=shares, credit=credit, mute={} if rare is None else rare.mute())
+    return Composed(lanes=lanes, shares=shares, credit=credit, mute={} if rare is None else rare.muteness())
 
 
 def _window_of(project: Project, view: PoolView, order: Order) -> Ranked:
