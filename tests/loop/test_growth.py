@@ -10,7 +10,7 @@ from labelloop.domain.states import Lane
 from labelloop.domain.types import NewItem, Round
 from labelloop.loop import shares
 from labelloop.loop.annotate import annotate
-from labelloop.loop.credit import Credit
+from labelloop.loop.credit import Credit, Kept
 from labelloop.loop.ingest import ingest
 from labelloop.loop.lease import lease
 from labelloop.loop.minority import grows
@@ -101,6 +101,27 @@ def test_a_class_that_never_came_is_hoped_for_less_and_less():
         composed(project(few=0), Quiet(counts)).shares[Lane.MINORITY] for counts in ((20, 20, 0), (90, 90, 0))
     )
     assert 0.72 > some > many > 0
+
+
+def test_somebody_begins_where_the_strategy_has_no_share():
+    """A project of the minority lane alone starts by the strategy's order: there is nothing to hunt by before."""
+    wanted = project(lanes={"informative": 0.0, "minority": 0.9, "audit": 0.1})
+    crowd = Quiet((0, 0, 0))
+    made = compose(wanted, crowd.view, crowd, np.random.default_rng(0), cold=True)
+    assert made.shares == pytest.approx({Lane.INFORMATIVE: 0.9, Lane.AUDIT: 0.1})
+    assert len(made.lanes[Lane.INFORMATIVE].numbers) == len(crowd.view.waiting)
+    later = composed(wanted, Quiet())
+    assert later.shares == wanted.lanes.shares()
+    assert Lane.INFORMATIVE not in later.lanes
+
+
+def test_what_ways_brought_is_not_forgotten_while_the_lane_rests():
+    """A round without the lane hands on what the rounds before it had learned."""
+    past = Credit(ways={"doubt": Kept(answers=9, came=4, promised=0.5, brought=3.0)})
+    crowd = Quiet((30, 30, 30))
+    made = compose(project(few=0), crowd.view, crowd, np.random.default_rng(0), cold=False, past=past)
+    assert Lane.MINORITY not in made.lanes
+    assert made.credit == past
 
 
 def test_a_round_is_handed_out_by_the_shares_it_noted():

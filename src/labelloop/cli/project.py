@@ -66,8 +66,11 @@ def classes(name: Annotated[str, typer.Argument(help="The project.")], *, as_jso
     lane = found["minority"]
     if lane["ways"]:
         heads = ["way of finding", "answers", "came"]
-        title = f"minority lane: {lane['share']:.0%} of what is handed out"
-        console.table(title, heads, [(one["way"], one["answers"], one["came"]) for one in lane["ways"]])
+        console.table(
+            f"minority lane, {lane['share']:.0%}",
+            heads,
+            [(one["way"], one["answers"], one["came"]) for one in lane["ways"]],
+        )
     if not found["audit"]:
         console.note("What chance would have brought is told by the audit lane, which has no answers yet.")
 

@@ -5,7 +5,6 @@ first. Classes that have few labels, or fewer than their floor, are hunted besid
 more classes than two, the items that the model is least sure of altogether: what it has no name for is among them.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,15 +40,6 @@ class Order:
     """(k,) the place in `ways` of the way that brought each."""
     ways: tuple[Way, ...]
 
-    def noted(self, numbers: Ints) -> Iterator[Asked]:
-        """By way, those of the first of these numbers that are of this order; `credit` looks for their answers."""
-        first = numbers[:NOTED]
-        brought = self.origin[np.isin(self.numbers, first)]
-        known = self.numbers[np.isin(self.numbers, first)]
-        for at, way in enumerate(self.ways):
-            if (items := known[brought == at]).size:
-                yield Asked(way=way.name, code=way.code, promise=max(way.promise, LEAST), items=items)
-
 
 class Minority:
     """The lane's order in one round. Feed it the waiting items, a block at a time, then ask for the order.
@@ -77,11 +67,17 @@ class Minority:
         self._said = None if cold else mute.Said(len(view.class_counts))
         self._doubt = Best(self._window, self._ties) if not cold and self._many and len(self._sought) else None
         self._borders: Contenders | None = None
+        self._made: Order | None = None
         if not cold:
             at = _cuts(project, view, source)
             known = source.reliability()
             sure = None if known is None else np.array(known)
             self._borders = Contenders(self._window, view.class_counts, targets=targets(project), at=at, sure=sure)
+
+    @property
+    def hopeful(self) -> bool:
+        """Whether there is anything to go by: a model, or something to hunt by."""
+        return self._said is not None or self.hunt.hopeful
 
     @property
     def _many(self) -> bool:
@@ -113,6 +109,17 @@ class Minority:
             return 0.0
         return self._project.minority.grow_to * float(np.mean(quiet))
 
+    def noted(self, served: Ints) -> Credit:
+        """What the next round is told: the credit so far, and by which way each of the first that are served came."""
+        if self._made is None:
+            return self.credit
+        first, made, asked = served[:NOTED], self._made, []
+        there = np.isin(made.numbers, first)
+        for at, way in enumerate(made.ways):
+            if (items := made.numbers[there & (made.origin == at)]).size:
+                asked.append(Asked(way=way.name, code=way.code, promise=max(way.promise, LEAST), items=items))
+        return self.credit.noting(asked)
+
     def order(self) -> Order:
         """At most `lanes.window` long; empty where there is neither a model nor anything to hunt by.
 
@@ -135,7 +142,7 @@ class Minority:
         ]
         numbers, origin = selection.interleaved([way.numbers for way in ways], weights)
         numbers, origin = numbers[: self._window], origin[: self._window]
-        return Order(
+        self._made = Order(
             numbers=numbers,
             scores=np.array([scores[number] for number in numbers.tolist()]) if scores else self._belief(numbers),
             wanted=np.array(
@@ -148,6 +155,7 @@ class Minority:
             origin=origin,
             ways=tuple(ways),
         )
+        return self._made
 
     def _by_model(self, name: str, numbers: Ints) -> Way:
         first = numbers[:FIRST]

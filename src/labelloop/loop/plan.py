@@ -19,10 +19,10 @@ from labelloop.loop import auto, facts, fallback, once, spread
 from labelloop.loop.credit import Credit
 from labelloop.loop.evidence import EvidenceSource, probabilities_of
 from labelloop.loop.featurize import Beat, featurize, shards
-from labelloop.loop.minority import Minority, Order, grows
+from labelloop.loop.minority import Minority, grows
 from labelloop.loop.pool import PoolView, look, votes_wanted
 from labelloop.loop.score import ModelEye, ScoredPool, score
-from labelloop.loop.shares import grown, of_round
+from labelloop.loop.shares import begun, grown, of_round
 from labelloop.loop.texts import PoolTexts, Texts, needed
 from labelloop.loop.train import load_model
 from labelloop.maths import selection
@@ -79,61 +79,60 @@ def compose(
     the minority lane holds what examples and keywords of a class lead to. `texts` knows what texts say, `past` what
     came of the minority lane's ways so far.
     """
-    shares, orders = project.lanes.shares(), {}
     rare: Minority | None = None
-    if Lane.MINORITY in shares or (not cold and grows(project, view)):
+    if Lane.MINORITY in project.lanes.shares() or (not cold and grows(project, view)):
         rare = Minority(project, view, source, rng, cold=cold, mentions=texts, past=past)
-    if cold:
-        orders[Lane.INFORMATIVE] = _once(_cold(project, view, source, rng), project, view, source, rng, texts)
-        if rare is not None:
-            for rows in pieces(len(view.waiting) if rare.hunt.hopeful else 0, project.items.shard_size):
-                rare.add(view.waiting[rows], None)
-        return _composed(project, view, source, rng, texts=texts, shares=shares, orders=orders, rare=rare)
-    best = Best(max(view.most(project), spread.shortlist(project, len(view.labeled))), _ties(rng))
-    for block in source.blocks():
-        if Lane.INFORMATIVE in shares:
-            best.add(block.numbers, block.scores)
-        if rare is not None:
-            rare.add(block.numbers, probabilities_of(source, block.numbers))
+    best = None if cold else Best(max(view.most(project), spread.shortlist(project, len(view.labeled))), _ties(rng))
+    _look(project, view, source, best=best, rare=rare)
+    shares = project.lanes.shares()
     if rare is not None:
-        shares = grown(shares, rare.wish())
+        shares = grown(shares, rare.wish()) if rare.hopeful else begun(shares)
+    orders: dict[Lane, Ranked] = {}
     if Lane.INFORMATIVE in shares:
         orders[Lane.INFORMATIVE] = _informative(project, view, source, rng, best=best, texts=texts)
-    return _composed(project, view, source, rng, texts=texts, shares=shares, orders=orders, rare=rare)
-
-
-def _composed(  # noqa: PLR0913 - the hands of compose
-    project: Project,
-    view: PoolView,
-    source: EvidenceSource,
-    rng: np.random.Generator,
-    *,
-    texts: Texts | None,
-    shares: Mapping[Lane, float],
-    orders: dict[Lane, Ranked],
-    rare: Minority | None,
-) -> Composed:
-    """With the minority lane, where it has a share and something to ask, and the audit's."""
-    order = rare.order() if rare is not None and Lane.MINORITY in shares else None
-    if order is not None and len(order.numbers):
-        early = orders[Lane.INFORMATIVE].numbers if Lane.INFORMATIVE in orders else None
-        ranked = _once(_window_of(project, view, order), project, view, source, rng, texts, besides=early)
-        orders[Lane.MINORITY] = ranked
+    if rare is not None and rare.hopeful and Lane.MINORITY in shares:
+        early = orders[Lane.INFORMATIVE].numbers if orders else None
+        orders[Lane.MINORITY] = _minority(project, view, source, rng, rare=rare, early=early, texts=texts)
     lanes = _part(orders, shares)
-    credit = Credit() if rare is None else rare.credit
-    if order is not None and Lane.MINORITY in lanes:
-        credit = credit.noting(order.noted(lanes[Lane.MINORITY].numbers))
     if Lane.AUDIT in shares:
         reserve = view.reserve[_window(project, view.requires(view.reserve), len(view.reserve))]
         lanes[Lane.AUDIT] = Ranked(
             numbers=reserve, scores=np.zeros(len(reserve)), probabilities=np.full(len(reserve), view.reserve_share)
         )
-    return Composed(lanes=lanes, shares=shares, credit=credit, mute={} if rare is None else rare.muteness())
+    if rare is None:
+        return Composed(lanes=lanes, shares=shares, credit=past or Credit())
+    served = lanes[Lane.MINORITY].numbers if Lane.MINORITY in lanes else view.waiting[:0]
+    return Composed(lanes=lanes, shares=shares, credit=rare.noted(served), mute=rare.muteness())
 
 
-def _window_of(project: Project, view: PoolView, order: Order) -> Ranked:
+def _look(
+    project: Project, view: PoolView, source: EvidenceSource, *, best: Best | None, rare: Minority | None
+) -> None:
+    """One pass over the waiting items: keep what can still be chosen. Without a model the hunt alone has to look."""
+    if best is not None:
+        for block in source.blocks():
+            best.add(block.numbers, block.scores)
+            if rare is not None:
+                rare.add(block.numbers, probabilities_of(source, block.numbers))
+    elif rare is not None and rare.hopeful:
+        for rows in pieces(len(view.waiting), project.items.shard_size):
+            rare.add(view.waiting[rows], None)
+
+
+def _minority(
+    project: Project,
+    view: PoolView,
+    source: EvidenceSource,
+    rng: np.random.Generator,
+    *,
+    rare: Minority,
+    early: Ints | None,
+    texts: Texts | None,
+) -> Ranked:
+    order = rare.order()
     kept = _window(project, view.requires(order.numbers), len(order.numbers))
-    return _ranked(order.numbers[kept], chance=1.0, scores=order.scores[kept])
+    ranked = _ranked(order.numbers[kept], chance=1.0, scores=order.scores[kept])
+    return _once(ranked, project, view, source, rng, texts, besides=early)
 
 
 def _once(  # noqa: PLR0917 - the hands of compose
@@ -173,10 +172,12 @@ def _informative(
     source: EvidenceSource,
     rng: np.random.Generator,
     *,
-    best: Best,
+    best: Best | None,
     texts: Texts | None,
 ) -> Ranked:
-    """By acquisition score; the head of it spread out where the project or the strategy asks for that."""
+    """By acquisition score, the head of it spread out where the project or the strategy asks for that; or cold."""
+    if best is None:
+        return _once(_cold(project, view, source, rng), project, view, source, rng, texts)
     shortlist = spread.shortlist(project, len(view.labeled))
     numbers, order = best.numbers, once.in_order(project, view, source, rng, best.numbers, texts=texts)
     if shortlist and len(order):

@@ -26,6 +26,18 @@ def grown(shares: Mapping[Lane, float], wish: float) -> dict[Lane, float]:
     return {lane: share for lane, share in parts.items() if share > 0}
 
 
+def begun(shares: Mapping[Lane, float]) -> dict[Lane, float]:
+    """The shares while there is nothing to hunt by: somebody must begin, so the strategy never goes without.
+
+    Example:
+        >>> begun({Lane.MINORITY: 0.75, Lane.AUDIT: 0.25})[Lane.INFORMATIVE]
+        0.75
+    """
+    if Lane.INFORMATIVE in shares or Lane.MINORITY not in shares:
+        return dict(shares)
+    return {Lane.INFORMATIVE if lane is Lane.MINORITY else lane: share for lane, share in shares.items()}
+
+
 def of_round(project: Project, planned: Round | None) -> dict[Lane, float]:
     """The shares that a round is handed out by: those it noted, or else the project's."""
     noted = planned.stats.get("shares") if planned else None
