@@ -5,7 +5,7 @@ plays only what is missing. Everything is played by the code that serves people 
 lane is left out for all. Sets are read from $LABELLOOP_DATA.
 
     python benchmarks/labels.py [--sets sms,mnist] [--arms default,margin] [--seeds N] [--cache FOLDER]
-    python benchmarks/labels.py --cached --arms all    # the result of what was played so far; plays nothing
+    python benchmarks/labels.py --cached --arms all    # of what was played so far; plays the two yardsticks at most
     python benchmarks/labels.py --docs    # the tables and the picture of docs/explanation/labels.md
 """
 
@@ -82,7 +82,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--arms", type=_names, default=list(USUAL), help="names, with semicolons between them, or all")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--cache", type=Path, default=Path(os.environ.get("LABELLOOP_BENCHMARK_CACHE", CACHE)))
-    parser.add_argument("--cached", action="store_true", help="of the curves only those that were played before")
+    parser.add_argument("--cached", action="store_true", help="only curves that were played before")
     parser.add_argument("--keep", action="store_true", help="keep the other rows of results/labels.json")
     parser.add_argument("--docs", action="store_true", help="write the page from the result; play nothing")
     options = parser.parse_args()

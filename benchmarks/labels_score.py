@@ -17,7 +17,7 @@ def rows(
     name: str, case: sets.Case, played: Mapping[str, Played], *, full: float, target: float
 ) -> list[dict[str, Any]]:
     """A row for each arm, by itself; `compared` puts them beside each other."""
-    found = []
+    found, rare = [], any(one["rare"][-1] for some in played.values() for one in some)
     for arm, some in played.items():
         if not some:
             continue
@@ -32,7 +32,7 @@ def rows(
         row |= _price("to_random", some, target)
         there = row["to_random_seeds"] == len(some)
         row["saving"] = round(1 - row["to_random"] / case.random, 3) if there else None
-        if any(one["rare"][-1] for one in some):
+        if rare:
             row["rare"] = round(float(np.mean([one["rare"][-1] for one in some])), 1)
         row["cpu_seconds"] = round(float(np.mean([one["cpu_seconds"] for one in some])), 1)
         row["curve"] = _mean_curve(some)

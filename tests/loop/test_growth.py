@@ -1,5 +1,7 @@
 """The minority lane's share grows by itself while the model never names a class that the labels are short of."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from conftest_loop import create, run_jobs, who
@@ -13,11 +15,12 @@ from labelloop.loop.annotate import annotate
 from labelloop.loop.credit import Credit, Kept
 from labelloop.loop.ingest import ingest
 from labelloop.loop.lease import lease
-from labelloop.loop.minority import grows
-from labelloop.loop.plan import compose
+from labelloop.loop.minority import Minority, grows
+from labelloop.loop.plan import compose, prefer
 from labelloop.loop.pool import PoolView
 from labelloop.loop.quota import quota
 from labelloop.loop.replay import replay
+from labelloop.loop.report import status
 from labelloop.loop.tend import tend
 from labelloop.strategies import Evidence, Need
 
@@ -33,6 +36,7 @@ class Quiet(Crowd):
         super().__init__()
         codes = np.repeat([0, 1, 2], counts)
         labeled = np.concatenate([np.arange(len(codes) - counts[2]), np.arange(419, 419 - counts[2], -1)])
+        self.rare = 0.01
         self.view = PoolView(
             waiting=np.setdiff1d(np.arange(420), labeled),
             reserve=labeled[:0],
@@ -42,7 +46,7 @@ class Quiet(Crowd):
         )
 
     def evidence(self, numbers, needs):
-        rare = np.where(numbers >= RARE, 0.2, 0.01)
+        rare = np.where(numbers >= RARE, 20 * self.rare, self.rare)
         first = np.linspace(0.2, 0.8, 420)[numbers] * (1 - rare)
         return Evidence(
             rows=len(numbers),
@@ -129,6 +133,52 @@ def test_a_round_is_handed_out_by_the_shares_it_noted():
     assert shares.of_round(project(), None) == project().lanes.shares()
     old = Round(number=1, strategy="margin", seed=0, model=None, pool_version=0, created_at=None, queries=0)
     assert shares.of_round(project(), old) == project().lanes.shares()
+    noted = replace(old, stats={"shares": {"informative": 0.1, "minority": 0.9}})
+    assert shares.of_round(project(), noted) == {Lane.INFORMATIVE: 0.1, Lane.MINORITY: 0.9}
+
+
+def test_answers_move_the_ways():
+    """A way that brought what it did not promise is served before one that promised and brought nothing."""
+    crowd = Quiet()
+    kept = {"doubt": Kept(answers=20, came=9, promised=0.4, brought=7.0)}
+    broken = {"doubt": Kept(answers=20, promised=4.0)}
+
+    def head(ways):
+        lane = Minority(project(few=0), crowd.view, crowd, np.random.default_rng(0), cold=False, past=Credit(ways=ways))
+        numbers = crowd.view.waiting
+        lane.add(numbers, crowd.evidence(numbers, {Need.PROBABILITIES}).probabilities)
+        made = lane.order()
+        return [made.ways[at].name for at in made.origin[:20].tolist()].count("doubt")
+
+    assert head(kept) > 10 > head(broken)
+
+
+def test_a_lane_that_finds_nothing_gives_its_share_back():
+    """A hundred answers without a hit: the share that grew is a third of what it was."""
+    crowd = Quiet()
+    past = Credit(lane=Kept(answers=100, promised=3.2))
+    made = compose(project(few=0), crowd.view, crowd, np.random.default_rng(0), cold=False, past=past)
+    assert 0 < made.shares[Lane.MINORITY] < 0.3
+
+
+def test_a_class_that_is_used_up_does_not_hold_the_lane():
+    """All its items are labeled and the model knows it: that nothing that waits is named so is no muteness."""
+    crowd = Quiet((50, 50, 20))
+    crowd.rare = 0.00005
+    assert composed(project(few=0), crowd).shares.get(Lane.MINORITY, 0) < 0.15
+
+
+def test_what_an_engineer_puts_first_goes_to_the_lane_that_is_served_most():
+    """Also what stands in the other lane already, once, and with the score that it has."""
+    crowd = Quiet()
+    made = composed(project(few=0), crowd)
+    inside = int(made.lanes[Lane.INFORMATIVE].numbers[3])
+    score = float(made.lanes[Lane.INFORMATIVE].scores[3])
+    lanes = prefer(made, crowd.view, {inside: 1})
+    assert inside not in lanes[Lane.INFORMATIVE].numbers
+    at = lanes[Lane.MINORITY].numbers.tolist().index(inside)
+    assert lanes[Lane.MINORITY].scores[at] == score
+    assert sum(len(one.numbers) for one in lanes.values()) == sum(len(one.numbers) for one in made.lanes.values())
 
 
 def _between(count, rare):
@@ -163,6 +213,8 @@ def test_the_service_shifts_its_shares_learns_which_way_hits_and_replays_it(port
     assert {one["way"] for one in found["minority"]["ways"]} >= {"doubt"}
     assert sum(one["answers"] for one in found["minority"]["ways"]) > 0
     assert all(one["mute"] is None for one in found["classes"] if one["class"] != "c2")
+    for shown in status(ports, "plane")["rounds"]:  # annotators see it, and would be told what an item is hunted as
+        assert "minority" not in shown["stats"]
     for planned in ports.rounds.recent("plane", 50):
         scratch = wiring.scratch_scores(tmp_path / "again")
         assert replay(ports, "plane", planned.number, scratch=scratch, beat=lambda *_: None).difference is None

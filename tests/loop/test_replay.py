@@ -133,7 +133,7 @@ def test_facts_survive_their_file(ports):
 
     start(ports)
     view = look(ports, ports.projects.get("plane"), items=200)
-    asked = Asked(way="outliers", code=-1, promise=0.05, items=np.array([4, 7]))
+    asked = Asked(item=4, way="outliers", codes=(0, 2), promise=0.05)
     made_of = facts.Facts(
         items=200,
         view=view,

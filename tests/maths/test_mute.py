@@ -42,7 +42,8 @@ def test_what_a_model_says_does_not_depend_on_the_blocks(cut):
     for start in range(0, 300, cut):
         said.add(rows[start : start + cut])
     named, expected = np.bincount(rows.argmax(axis=1), minlength=4), rows.sum(axis=0)
-    np.testing.assert_allclose(said.mute(), 1 - np.minimum(named / (0.1 * np.maximum(expected, 1)), 1))
+    quiet = (1 - np.minimum(named / (0.1 * np.maximum(expected, 1)), 1)) * np.minimum(expected, 1)
+    np.testing.assert_allclose(said.mute(), quiet)
 
 
 def test_a_cautious_model_is_not_mute():
@@ -50,4 +51,11 @@ def test_a_cautious_model_is_not_mute():
     said = mute.Said(3)
     said.add(np.array([[0.5, 0.3, 0.2]] * 90 + [[0.2, 0.7, 0.1]] * 10))
     assert said.mute().tolist() == [0, 0, 1]
-    assert mute.Said(2).mute().tolist() == [1, 1]
+    assert mute.Said(2).mute().tolist() == [0, 0]
+
+
+def test_where_there_is_nothing_left_to_name_nobody_is_mute():
+    """A model that expects a third of a row in all the pool may well name none."""
+    said = mute.Said(2)
+    said.add(np.array([[0.999, 0.001]] * 300))
+    assert said.mute()[1] == pytest.approx(0.3)

@@ -76,6 +76,16 @@ def test_lanes_are_served_by_their_shares_and_a_dry_one_gives_its_share_away():
     assert sum(number >= 100 for number in Turns().hand_out(lanes, shares, 90)) == 6
 
 
+def test_shares_that_change_with_every_batch_are_kept_over_all():
+    """What a lane is owed goes on to the next batch, whatever its shares are by then."""
+    turns, lanes, minority = Turns(), {Lane.INFORMATIVE: np.arange(500), Lane.MINORITY: np.arange(500, 999)}, 0
+    for at in range(40):
+        share = 0.8 if at % 2 else 0.9
+        handed = turns.hand_out(lanes, {Lane.INFORMATIVE: 1 - share, Lane.MINORITY: share}, 3)
+        minority += sum(number >= 500 for number in handed)
+    assert minority == pytest.approx(0.85 * 120, abs=1)
+
+
 def test_a_small_share_is_served_in_small_batches_too():
     """A tenth of batches of two is one item in five batches, not none for ever."""
     turns, shares = Turns(), {Lane.INFORMATIVE: 0.9, Lane.MINORITY: 0.1}

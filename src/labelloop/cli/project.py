@@ -53,7 +53,11 @@ def show(name: Annotated[str, typer.Argument(help="The project.")], *, as_json: 
 
 @app.command()
 def classes(name: Annotated[str, typer.Argument(help="The project.")], *, as_json: AsJson = False) -> None:
-    """Of each class: labels, what is missing, and what the minority lane brought beside chance."""
+    """Of each class: labels, what is missing, what the minority lane brought beside chance, and how mute the model is.
+
+    Mute is a model about a class that the labels are short of and that it names for hardly any item: then the lane's
+    share grows. Below: that share, and what came of each of the lane's ways of finding.
+    """
     from labelloop.loop.quota import quota
 
     with opened() as ports:
@@ -64,6 +68,7 @@ def classes(name: Annotated[str, typer.Argument(help="The project.")], *, as_jso
     heads = ["class", "labels", "share", "target", "missing", "asked", "came", "by chance", "mute"]
     console.table(name, heads, [_class_row(one) for one in found["classes"]])
     lane = found["minority"]
+    console.note(f"The minority lane has {lane['share']:.0%} of what is handed out.")
     if lane["ways"]:
         heads = ["way of finding", "answers", "came"]
         console.table(

@@ -28,6 +28,8 @@ def check(ports: Ports, project: Project) -> None:
         raise InvalidProject(
             f"minority: {unknown[0]!r} is no class; the classes are {', '.join(schema.of(project).classes)}"
         )
+    if not any(project.minority.targets.get(name, 1.0) for name in schema.of(project).classes or ["any"]):
+        raise InvalidProject("minority.targets: every class has target 0; give one a weight, or leave the section out")
     ports.estimators.check(project.model)
     if project.synthetic is not None:
         ports.estimators.check_synthetic(project.synthetic)

@@ -1,64 +1,65 @@
 """credit: how far each way of finding rare classes keeps its promises, by the answers to what it put first.
 
 A model that has seen few labels of a class promises far too little of it, and nobody knows what an outlier will turn
-out to be; so a promise is corrected by what came of earlier ones. A round notes which items each way put first, and
-the next one looks for their labels: nothing is remembered outside the rounds, and a replay corrects alike.
+out to be; so a promise is corrected by what came of earlier ones. A round notes which items the lane put first, and the
+next one looks for their labels: nothing is remembered outside the rounds, and a replay corrects alike.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
-
-import numpy as np
+from typing import Any, NamedTuple
 
 from labelloop.domain.types import Json
 from labelloop.loop.pool import PoolView
-from labelloop.maths.arrays import Ints, Mask
 
 NOTED = 300
 """Items of an order that a round notes: those that are asked before the next one, mostly."""
-_PRIOR = 0.5
-"""So many kept promises are added to what came and to what was promised: a few answers say little."""
+ENOUGH = 0.05
+"""Part of the lane's answers that must be of a class that is sought, for its share to be well spent."""
 _FADING = 0.95
 """What an answer counts less with each later answer to the same way: what there is to find gets used up."""
+_PRIOR = 0.5
+"""So many kept promises are added to what came and to what was promised: a few answers say little."""
+_SLOWLY = 0.99
+"""The same of the answers to the lane as a whole."""
+_PATIENCE = 1.0
+"""As many hits are taken for granted before the lane's share is doubted."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
-    """Items that a way put first, the class it hunted (-1: whatever is rare), and what it promised of each."""
+class Asked(NamedTuple):
+    """An item that the lane put first: the way that brought it, the classes sought, and what the way promised of it."""
 
+    item: int
     way: str
-    code: int
+    codes: tuple[int, ...]
     promise: float
-    items: Ints
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kept:
-    """What came of the answers to one way: how many there were and were hits, and both as promises see them, faded."""
+    """What came of some answers: how many there were and were hits, and both as promises see them, faded."""
 
     answers: int = 0
     came: int = 0
     promised: float = 0.0
     brought: float = 0.0
 
-    def after(self, promise: float, hits: Mask) -> "Kept":
-        """With the answers to some more items, of which each promised so much."""
-        fading = _FADING ** np.arange(len(hits))[::-1]
-        before = _FADING ** len(hits)
+    def after(self, promise: float, *, hit: bool, fading: float) -> "Kept":
+        """With one more answer."""
         return Kept(
-            answers=self.answers + len(hits),
-            came=self.came + int(hits.sum()),
-            promised=float(self.promised * before + promise * fading.sum()),
-            brought=float(self.brought * before + fading[hits].sum()),
+            answers=self.answers + 1,
+            came=self.came + hit,
+            promised=self.promised * fading + promise,
+            brought=self.brought * fading + hit,
         )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Credit:
-    """What a round hands on to the next: what came of each way, and what it put first itself."""
+    """What a round hands on to the next: what came of each way and of all together, and what was put first."""
 
     ways: Mapping[str, Kept] = field(default_factory=dict)
+    lane: Kept = field(default_factory=Kept)
     asked: Sequence[Asked] = ()
 
     def corrected(self, way: str, promise: float) -> float:
@@ -66,36 +67,40 @@ class Credit:
         kept = self.ways.get(way, Kept())
         return min(promise * (kept.brought + _PRIOR) / (kept.promised + _PRIOR), 1.0)
 
-    def settled(self, view: PoolView, sought: Ints) -> "Credit":
-        """With the answers that came since. What was not answered is forgotten, unless somebody has it in hand.
+    def worth(self) -> float:
+        """How well the lane's share is spent, in (0, 1]: less than 1 where fewer than `ENOUGH` of its answers hit."""
+        return min((self.lane.brought + _PATIENCE) / (self.lane.promised + _PATIENCE), 1.0)
 
-        Args:
-            view: the pool now.
-            sought: codes of the classes that a way which hunts none in particular is to find.
+    def settled(self, view: PoolView) -> "Credit":
+        """With the answers that came since, in the order in which they were asked.
+
+        An answer is a hit when it is of a class that was sought when it was asked. What was not answered is forgotten,
+        unless somebody has it in hand.
         """
-        ways, held = dict(self.ways), []
-        order = np.argsort(view.labeled, kind="stable")
-        labeled, codes = view.labeled[order], view.codes[order]
+        code_of = dict(zip(view.labeled.tolist(), view.codes.tolist(), strict=True)) if self.asked else {}
+        out = set(view.in_flight.tolist())
+        ways, lane, held = dict(self.ways), self.lane, []
         for one in self.asked:
-            there = np.isin(one.items, labeled)
-            came = codes[np.searchsorted(labeled, one.items[there])]
-            hits = came == one.code if one.code >= 0 else np.isin(came, sought)
-            if there.any():
-                ways[one.way] = ways.get(one.way, Kept()).after(one.promise, hits)
-            out = one.items[np.isin(one.items, view.in_flight) & ~there]
-            if len(out):
-                held.append(Asked(way=one.way, code=one.code, promise=one.promise, items=out))
-        return Credit(ways=ways, asked=held)
+            if (code := code_of.get(one.item)) is not None:
+                hit = code in one.codes
+                ways[one.way] = ways.get(one.way, Kept()).after(one.promise, hit=hit, fading=_FADING)
+                lane = lane.after(ENOUGH, hit=hit, fading=_SLOWLY)
+            elif one.item in out:
+                held.append(one)
+        return Credit(ways=ways, lane=lane, asked=held)
 
-    def noting(self, asked: Iterable[Asked]) -> "Credit":
+    def noting(self, asked: Sequence[Asked]) -> "Credit":
         """With what this round puts first."""
-        return Credit(ways=self.ways, asked=[*self.asked, *asked])
+        return Credit(ways=self.ways, lane=self.lane, asked=[*self.asked, *asked])
 
     def to_json(self) -> dict[str, Json]:
         """Plain values, for a round's stats and facts."""
+        kinds = list(dict.fromkeys((one.way, one.codes) for one in self.asked))
         return {
-            "ways": {name: [kept.answers, kept.came, kept.promised, kept.brought] for name, kept in self.ways.items()},
-            "asked": [[one.way, one.code, one.promise, one.items.tolist()] for one in self.asked],
+            "ways": {name: _numbers(kept) for name, kept in self.ways.items()},
+            "lane": _numbers(self.lane),
+            "kinds": [[way, list(codes)] for way, codes in kinds],
+            "asked": [[one.item, kinds.index((one.way, one.codes)), one.promise] for one in self.asked],
         }
 
     @classmethod
@@ -103,13 +108,18 @@ class Credit:
         """What `to_json` gave; nothing for a round that noted nothing."""
         if not noted:
             return cls()
+        kinds = [(way, tuple(codes)) for way, codes in noted["kinds"]]
         return cls(
-            ways={
-                name: Kept(answers=answers, came=came, promised=promised, brought=brought)
-                for name, (answers, came, promised, brought) in noted["ways"].items()
-            },
-            asked=[
-                Asked(way=way, code=code, promise=promise, items=np.array(items, dtype=np.int64))
-                for way, code, promise, items in noted["asked"]
-            ],
+            ways={name: _kept(numbers) for name, numbers in noted["ways"].items()},
+            lane=_kept(noted["lane"]),
+            asked=[Asked(item, kinds[at][0], kinds[at][1], promise) for item, at, promise in noted["asked"]],
         )
+
+
+def _numbers(kept: Kept) -> list[Json]:
+    return [kept.answers, kept.came, kept.promised, kept.brought]
+
+
+def _kept(numbers: Sequence[Any]) -> Kept:
+    answers, came, promised, brought = numbers
+    return Kept(answers=answers, came=came, promised=promised, brought=brought)

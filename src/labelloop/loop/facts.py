@@ -24,7 +24,7 @@ from labelloop.maths.arrays import Ints
 from labelloop.ports import Ports
 from labelloop.projects import Project
 
-_FORMAT = 1
+_FORMAT = 2
 _PACKAGES = ("labelloop", "numpy", "scipy", "scikit-learn")
 
 
@@ -120,7 +120,7 @@ def unpacked(blob: bytes) -> Facts:
         view=PoolView(**{name: value.item() if value.ndim == 0 else value for name, value in values.items()}),
         preferred={ItemNumber(item): level for item, level in notes["preferred"]},
         strategy=notes["strategy"],
-        past=notes.get("past", {}),  # older rounds knew nothing of it
+        past=notes["past"],
         numerics=notes["numerics"],
     )
 

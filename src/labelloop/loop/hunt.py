@@ -6,12 +6,13 @@ blocks, and what is kept of it does not grow with it.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
 
 from labelloop import schema
+from labelloop.loop.credit import NOTED
 from labelloop.loop.evidence import EvidenceSource, features_of, probabilities_of
 from labelloop.loop.pool import PoolView
 from labelloop.maths import rarity, selection
@@ -58,6 +59,15 @@ class Way:
     numbers: Ints
     promise: float
     """Part of the first few that is expected to be of the class, before `credit` corrects it."""
+    promises: Floats = field(default_factory=lambda: np.zeros(0))
+    """What is promised of each of the first ones; empty where answers are not to correct it."""
+
+    @classmethod
+    def by(cls, name: str, code: int, numbers: Ints, promises: Floats) -> "Way":
+        """A way that promises so much of each of its first items."""
+        promises = np.maximum(promises, LEAST)
+        promise = float(promises[:FIRST].mean()) if len(promises) else LEAST
+        return cls(name=name, code=code, numbers=numbers, promise=promise, promises=promises)
 
 
 def hunted(project: Project, class_counts: Ints) -> Ints:
@@ -122,11 +132,14 @@ class Hunt:
     def _of_class(self, code: int) -> Iterator[Way]:
         if code in self._nearest:
             numbers = self._alike(code, self._nearest[code])
-            yield Way(name="examples", code=code, numbers=numbers, promise=self._promise(code, numbers, without=1.0))
+            if self._cold:  # nobody knows better
+                yield Way(name="examples", code=code, numbers=numbers, promise=1.0)
+            else:
+                yield Way.by("examples", code, numbers, self._probability(code, numbers[:NOTED]))
         if code in self._likely:
             best = self._likely[code]
             numbers = best.numbers[best.scores >= _WORTH_ASKING]
-            yield Way(name="model", code=code, numbers=numbers, promise=self._promise(code, numbers, without=0.0))
+            yield Way.by("model", code, numbers, best.scores[: min(len(numbers), NOTED)])
         if code in self._mentioned:
             yield self._keywords(code, self._mentioned[code])
 
@@ -140,7 +153,10 @@ class Hunt:
         return numbers[selection.top(alike, len(numbers), self._rng)]
 
     def _keywords(self, code: int, mentioned: Ints) -> Way:
-        """Likely ones first. The promise is what came of the labeled ones, by Laplace: (hits + 1) / (labels + 2)."""
+        """Likely ones first. The promise is what came of the labeled ones, by Laplace: (hits + 1) / (labels + 2).
+
+        So it knows of all answers already, and `credit` need not correct it.
+        """
         view = self._view
         numbers = mentioned[np.isin(mentioned, view.waiting)]
         numbers = numbers[selection.top(self._probability(code, numbers), len(numbers), self._rng)]
@@ -159,17 +175,13 @@ class Hunt:
         around, seen = self._source.surroundings(numbers), np.isin(numbers, known)
         for name, groups in (("tight groups", rarity.tight_groups(around)), ("outliers", rarity.far_groups(around))):
             heads = numbers[rarity.heads(groups, around, _HEADS, self._rng, known=seen)]
-            yield Way(name=name, code=-1, numbers=heads[np.isin(heads, view.waiting)], promise=UNKNOWN)
+            heads = heads[np.isin(heads, view.waiting)]
+            yield Way.by(name, -1, heads, np.full(min(len(heads), NOTED), UNKNOWN))
 
     def _probability(self, code: int, numbers: Ints) -> Floats:
         if self._cold or not len(numbers):
             return np.zeros(len(numbers))
         return probabilities_of(self._source, numbers)[:, code]
-
-    def _promise(self, code: int, numbers: Ints, *, without: float) -> float:
-        if self._cold or not len(numbers):
-            return without
-        return float(self._probability(code, numbers[:FIRST]).mean())
 
 
 def _some(numbers: Ints, most: int, rng: np.random.Generator) -> Ints:

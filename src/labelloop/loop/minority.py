@@ -12,7 +12,7 @@ import numpy as np
 from labelloop import schema
 from labelloop.loop.credit import NOTED, Asked, Credit
 from labelloop.loop.evidence import EvidenceSource, probabilities_of
-from labelloop.loop.hunt import FIRST, LEAST, Hunt, Mentions, Way
+from labelloop.loop.hunt import LEAST, Hunt, Mentions, Way
 from labelloop.loop.pool import PoolView
 from labelloop.maths import acquisition, balance, mute, selection
 from labelloop.maths.arrays import Floats, Ints
@@ -20,7 +20,7 @@ from labelloop.maths.streaming import Best, Contenders
 from labelloop.projects import Project
 
 _UNSEEN = 0.3
-"""How mute a model counts as about a class without any label: it may be that there is none."""
+"""What a class without any label counts for at first, though the model is mute about it: perhaps there is none."""
 _OFTEN = 100
 """After so many labels that brought none of a class, it is half as likely that there are many of it."""
 
@@ -63,7 +63,7 @@ class Minority:
         self.hunt = Hunt(project, view, source, rng, cold=cold, mentions=mentions)
         self._short = mute.short(view.class_counts, targets(project))
         self._sought = np.union1d(self.hunt.codes, np.flatnonzero(self._short))
-        self.credit = (past or Credit()).settled(view, self._sought)
+        self.credit = (past or Credit()).settled(view)
         self._said = None if cold else mute.Said(len(view.class_counts))
         self._doubt = Best(self._window, self._ties) if not cold and self._many and len(self._sought) else None
         self._borders: Contenders | None = None
@@ -97,27 +97,34 @@ class Minority:
         """How mute the model is about each class that the labels are short of, 1 where it never names it."""
         if self._said is None:
             return {}
-        labels = self._view.class_counts.sum()
-        quiet = np.where(self._view.class_counts > 0, self._said.mute(), _UNSEEN * _OFTEN / (_OFTEN + labels))
+        quiet = np.where(self._view.class_counts > 0, self._said.mute(), 1.0)
         names = schema.of(self._project).classes
         return {names[code]: float(quiet[code]) for code in np.flatnonzero(self._short).tolist()}
 
     def wish(self) -> float:
-        """The part of the work besides the audit that the lane should have at least, in [0, 1]."""
-        quiet = list(self.muteness().values())
-        if not quiet or not grows(self._project, self._view):
+        """The part of the work besides the audit that the lane should have at least, in [0, 1].
+
+        The mean muteness over the classes that the labels are short of, as far as it is well spent (`Credit.worth`).
+        """
+        if self._said is None or not grows(self._project, self._view):
             return 0.0
-        return self._project.minority.grow_to * float(np.mean(quiet))
+        counts = self._view.class_counts
+        hope = _UNSEEN * _OFTEN / (_OFTEN + counts.sum())
+        quiet = np.where(counts > 0, self._said.mute(), hope)[self._short]
+        return self._project.minority.grow_to * float(quiet.mean()) * self.credit.worth()
 
     def noted(self, served: Ints) -> Credit:
         """What the next round is told: the credit so far, and by which way each of the first that are served came."""
         if self._made is None:
             return self.credit
-        first, made, asked = served[:NOTED], self._made, []
-        there = np.isin(made.numbers, first)
-        for at, way in enumerate(made.ways):
-            if (items := made.numbers[there & (made.origin == at)]).size:
-                asked.append(Asked(way=way.name, code=way.code, promise=max(way.promise, LEAST), items=items))
+        made, first, asked = self._made, served[:NOTED], []
+        origin = dict(zip(made.numbers.tolist(), made.origin.tolist(), strict=True))
+        promised = [dict(zip(way.numbers.tolist(), way.promises.tolist(), strict=False)) for way in made.ways]
+        for number in first.tolist():
+            way = made.ways[origin[number]]
+            if (promise := promised[origin[number]].get(number)) is not None:
+                codes = (way.code,) if way.code >= 0 else tuple(self._sought.tolist())
+                asked.append(Asked(item=number, way=way.name, codes=codes, promise=promise))
         return self.credit.noting(asked)
 
     def order(self) -> Order:
@@ -137,8 +144,7 @@ class Minority:
             ways.append(self._by_model("doubt", self._doubt.numbers))
         hunted = len({way.code for way in ways if way.code >= 0})
         weights = [
-            max(self.credit.corrected(way.name, max(way.promise, LEAST)), LEAST) / (hunted if way.code >= 0 else 1)
-            for way in ways
+            max(self.credit.corrected(way.name, way.promise), LEAST) / (hunted if way.code >= 0 else 1) for way in ways
         ]
         numbers, origin = selection.interleaved([way.numbers for way in ways], weights)
         numbers, origin = numbers[: self._window], origin[: self._window]
@@ -158,8 +164,7 @@ class Minority:
         return self._made
 
     def _by_model(self, name: str, numbers: Ints) -> Way:
-        first = numbers[:FIRST]
-        return Way(name=name, code=-1, numbers=numbers, promise=float(self._belief(first).mean()) if len(first) else 0)
+        return Way.by(name, -1, numbers, self._belief(numbers[:NOTED]))
 
     def _belief(self, numbers: Ints) -> Floats:
         """The probability of the classes that are sought (k,), by the model; 0 without."""
@@ -179,9 +184,8 @@ def grows(project: Project, view: PoolView) -> bool:
 def targets(project: Project) -> Floats | None:
     """Share (classes,) of the labels that each class should have; None for equal shares."""
     wanted = project.minority.targets
-    if not wanted:
-        return None
-    return np.array([wanted.get(name, 1.0) for name in schema.of(project).classes])
+    weights = np.array([wanted.get(name, 1.0) for name in schema.of(project).classes])
+    return weights if wanted and weights.any() else None
 
 
 def _cuts(project: Project, view: PoolView, source: EvidenceSource) -> Floats | None:

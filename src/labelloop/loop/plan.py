@@ -91,7 +91,11 @@ def compose(
     if Lane.INFORMATIVE in shares:
         orders[Lane.INFORMATIVE] = _informative(project, view, source, rng, best=best, texts=texts)
     if rare is not None and rare.hopeful and Lane.MINORITY in shares:
-        early = orders[Lane.INFORMATIVE].numbers if orders else None
+        early = None
+        if orders:  # of a batch, the other lane asks its share
+            both = shares[Lane.INFORMATIVE] + shares[Lane.MINORITY]
+            count = round(spread.batch(project, len(view.labeled)) * shares[Lane.INFORMATIVE] / both)
+            early = orders[Lane.INFORMATIVE].numbers[:count]
         orders[Lane.MINORITY] = _minority(project, view, source, rng, rare=rare, early=early, texts=texts)
     lanes = _part(orders, shares)
     if Lane.AUDIT in shares:
@@ -145,9 +149,8 @@ def _once(  # noqa: PLR0917 - the hands of compose
     *,
     besides: Ints | None = None,
 ) -> Ranked:
-    """The order with near-duplicates behind; what the other lane asks early (as many as are chosen together) counts."""
-    early = besides if besides is None else besides[: spread.batch(project, len(view.labeled))]
-    return order[once.in_order(project, view, source, rng, order.numbers, besides=early, texts=texts)]
+    """The order with near-duplicates behind; what the other lane asks early counts, too."""
+    return order[once.in_order(project, view, source, rng, order.numbers, besides=besides, texts=texts)]
 
 
 def _ties(rng: np.random.Generator) -> int:
@@ -267,7 +270,7 @@ def plan(ports: Ports, name: str, beat: Beat) -> Round | None:
         informative = made.lanes.get(Lane.INFORMATIVE)
         stats["notes"] = fallback.notes(asking, pool, None if informative is None else informative.scores)
     preferred = ports.pool.preferred(name)
-    lanes = prefer(made.lanes, pool, preferred)
+    lanes = prefer(made, pool, preferred)
     stats["shares"] = {lane.value: share for lane, share in made.shares.items()}
     stats["minority"] = {**made.credit.to_json(), "mute": dict(made.mute)}
     stats["lanes"] = {lane.value: len(ranked.numbers) for lane, ranked in lanes.items()}
@@ -337,34 +340,46 @@ def rank(  # noqa: PLR0913 - what a round knows
     return made
 
 
-def prefer(lanes: Mapping[Lane, Ranked], pool: PoolView, levels: Mapping[ItemNumber, int]) -> dict[Lane, Ranked]:
+def prefer(made: Composed, pool: PoolView, levels: Mapping[ItemNumber, int]) -> dict[Lane, Ranked]:
     """Let items that an engineer put first into the round when the window left them out; the queue serves them first.
 
-    They go to the lane they belong to: the audit's reserve stays in the audit.
+    They go to the lane that is served most, so that they need not wait for the turns of another; the audit's reserve
+    stays in the audit.
     """
-    first = np.array(sorted(item for item, level in levels.items() if level > 0), dtype=np.int64)
-    planned = np.concatenate([np.zeros(0, dtype=np.int64), *(ranked.numbers for ranked in lanes.values())])
-    for lane, among in ((Lane.INFORMATIVE, pool.waiting), (Lane.AUDIT, pool.reserve)):
-        missing = first[np.isin(first, among) & ~np.isin(first, planned)]
-        if not len(missing):
-            continue
-        old, new = lanes.get(lane), _ranked(missing, chance=pool.reserve_share if lane is Lane.AUDIT else 1.0)
-        lanes = {**lanes, lane: new if old is None else _joined(old, new)}
-    return dict(lanes)
+    lanes, first = (
+        dict(made.lanes),
+        np.array(sorted(item for item, level in levels.items() if level > 0), dtype=np.int64),
+    )
+    lead = max((Lane.INFORMATIVE, Lane.MINORITY), key=lambda lane: made.shares.get(lane, 0.0))
+    for lane, among in ((lead, pool.waiting), (Lane.AUDIT, pool.reserve)):
+        mine = first[np.isin(first, among)]
+        for other in [other for other in lanes if lane is lead and other not in {lead, Lane.AUDIT}]:
+            there = np.isin(lanes[other].numbers, mine)
+            lanes = _joined(lanes, lane, lanes[other][there]) | {other: lanes[other][~there]}
+        missing = mine[~np.isin(mine, lanes[lane].numbers)] if lane in lanes else mine
+        chance = pool.reserve_share if lane is Lane.AUDIT else 1.0
+        lanes = _joined(lanes, lane, _ranked(missing, chance=chance))
+    return lanes
+
+
+def _joined(lanes: dict[Lane, Ranked], lane: Lane, more: Ranked) -> dict[Lane, Ranked]:
+    """The lanes, with these behind the others of one of them."""
+    if not len(more.numbers):
+        return lanes
+    old = lanes.get(lane, more[:0])
+    return lanes | {
+        lane: Ranked(
+            numbers=np.concatenate([old.numbers, more.numbers]),
+            scores=np.concatenate([old.scores, more.scores]),
+            probabilities=np.concatenate([old.probabilities, more.probabilities]),
+        )
+    }
 
 
 def _by_requirement(pool: PoolView, ranked: Ranked) -> dict[str, int]:
     requires = pool.requires(ranked.numbers)
     numbers, counts = np.unique(np.zeros(len(ranked.numbers)) if requires is None else requires, return_counts=True)
     return {str(int(number)): int(count) for number, count in zip(numbers, counts, strict=True)}
-
-
-def _joined(one: Ranked, other: Ranked) -> Ranked:
-    return Ranked(
-        numbers=np.concatenate([one.numbers, other.numbers]),
-        scores=np.concatenate([one.scores, other.scores]),
-        probabilities=np.concatenate([one.probabilities, other.probabilities]),
-    )
 
 
 def serve(ports: Ports, project: Project, planned: Round, queries: Sequence[Query] | None = None) -> None:

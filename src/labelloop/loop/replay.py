@@ -61,7 +61,7 @@ def replay(ports: Ports, name: str, number: RoundNumber | None, *, scratch: Scor
         beat=beat,
         past=Credit.from_json(facts.past),
     )
-    again = _in_order(to_queries(taken, prefer(made.lanes, facts.view, facts.preferred)))
+    again = _in_order(to_queries(taken, prefer(made, facts.view, facts.preferred)))
     stored = _in_order(ports.rounds.planned(name, planned.number))
     difference = _difference(stored, again) if stored else _by_digest(planned, again)
     now = kept_facts.numerics()

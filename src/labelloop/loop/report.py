@@ -88,7 +88,7 @@ def model_summary(model: Model) -> dict[str, Any]:
 
 
 def round_summary(planned: Round) -> dict[str, Any]:
-    """A round as the wire shows it."""
+    """A round as the wire shows it. Which items are asked for which class is not shown: it would suggest the answer."""
     return {
         "number": planned.number,
         "strategy": planned.strategy,
@@ -96,7 +96,7 @@ def round_summary(planned: Round) -> dict[str, Any]:
         "model": planned.model,
         "pool_version": planned.pool_version,
         "queries": planned.queries,
-        "stats": dict(planned.stats),
+        "stats": {name: part for name, part in planned.stats.items() if name != "minority"},
         "created_at": planned.created_at.isoformat(),
     }
 

@@ -15,7 +15,9 @@ _HEARD = 0.1
 
 
 def short(class_counts: Ints, targets: Floats | None = None) -> Mask:
-    """Which classes the labels are short of by more than luck.
+    """Which classes the labels are clearly short of.
+
+    A rule of thumb: what a strategy chose is no random sample, so the interval says how few labels are too few to tell.
 
     Args:
         class_counts: (classes,) labels so far, audit left out.
@@ -61,7 +63,8 @@ class Said:
         """How mute the model is about each class (classes,): 1 where it names it for no row, 0 where often enough.
 
         Often enough is a tenth of the rows that its probabilities sum up to: whoever names half as many as there are is
-        cautious, not mute.
+        cautious, not mute. Where they sum up to less than one row there is nothing to name, and that much is its due.
         """
-        quiet: Floats = 1 - np.minimum(self._named / (_HEARD * np.maximum(self._expected, 1)), 1)
+        silence = 1 - np.minimum(self._named / (_HEARD * np.maximum(self._expected, 1)), 1)
+        quiet: Floats = silence * np.minimum(self._expected, 1)
         return quiet

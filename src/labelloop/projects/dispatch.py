@@ -14,7 +14,7 @@ class Lanes(Section):
     informative: float = Field(default=0.9, ge=0)
     """The strategy's order."""
     minority: float = Field(default=0.0, ge=0)
-    """Classes that the labels are short of."""
+    """Classes that the labels are short of. The least it has: its share may grow by itself, see `minority.grow_to`."""
     audit: float = Field(default=0.1, ge=0)
     """Drawn uniformly, never trained on: the unbiased measure."""
     audit_items: int | None = Field(default=None, ge=1)

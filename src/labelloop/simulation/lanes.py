@@ -14,20 +14,20 @@ class Turns:
     """Whose turn it is, over the batches of one replay."""
 
     def __init__(self) -> None:
-        self._credit = dict.fromkeys(Lane, 0.0)
+        self._owed = dict.fromkeys(Lane, 0.0)
 
     def hand_out(self, lanes: Mapping[Lane, Ints], shares: Mapping[Lane, float], count: int) -> list[int]:
         """Up to `count` item numbers, in each lane's order, none twice; a lane that runs dry gives its share away."""
         order = {lane: iter(lanes[lane].tolist()) for lane in shares if lane in lanes}
         taken: dict[int, None] = {}
         while order and len(taken) < count:
-            richest = max(order, key=lambda lane: self._credit[lane] + shares[lane])
+            richest = max(order, key=lambda lane: self._owed[lane] + shares[lane])
             number = next((number for number in order[richest] if number not in taken), None)
             if number is None:
                 del order[richest]
                 continue
             taken[number] = None
             for lane in order:
-                self._credit[lane] += shares[lane]
-            self._credit[richest] -= sum(shares[lane] for lane in order)
+                self._owed[lane] += shares[lane]
+            self._owed[richest] -= sum(shares[lane] for lane in order)
         return list(taken)

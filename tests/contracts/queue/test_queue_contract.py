@@ -61,6 +61,30 @@ def test_lanes_get_their_exact_shares(queue, batch):
     assert Counter(served[:100]) == {INFORMATIVE: 70, MINORITY: 20, AUDIT: 10}
 
 
+def test_small_batches_keep_shares_that_change_with_every_round(queue):
+    """What a lane is owed outlives a new round: a tenth in batches of five is a tenth, whatever the shares wobble."""
+    lanes = {
+        lane: order(range(start, start + 300), lane)
+        for lane, start in ((INFORMATIVE, 0), (MINORITY, 300), (AUDIT, 600))
+    }
+    served = Counter()
+    for version in range(1, 31):
+        minority = 0.80 + 0.02 * (version % 2)
+        queue.load(NAME, version, lanes, [], {INFORMATIVE: 0.9 - minority, MINORITY: minority, AUDIT: 0.1})
+        served.update(one.lane for one in propose(queue, NAME, f"who{version}", 5, expires_at=SOON))
+    assert served[AUDIT] == pytest.approx(15, abs=1)
+    assert served[INFORMATIVE] == pytest.approx(13.5, abs=1)
+
+
+def test_a_lane_that_lost_its_share_is_owed_nothing(queue):
+    """It is served when the others are dry, and begins anew when it has a share again."""
+    lanes = {INFORMATIVE: order(range(50)), MINORITY: order(range(100, 150), MINORITY)}
+    queue.load(NAME, 1, lanes, [], {INFORMATIVE: 0.4, MINORITY: 0.6})
+    take(queue, "ada", 1)
+    queue.load(NAME, 2, lanes, [], {INFORMATIVE: 1.0})
+    assert all(number < 100 for number in take(queue, "ben", 20))
+
+
 def test_a_dry_lane_gives_its_turn_to_the_next(queue):
     """Nobody waits while any lane has items, one without a share included."""
     lanes = {INFORMATIVE: order([1, 2]), MINORITY: order([11], MINORITY), AUDIT: order([21, 22, 23], AUDIT)}

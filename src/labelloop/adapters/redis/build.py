@@ -22,7 +22,7 @@ FEW = 200
 ABANDONED_SECONDS = 600
 """How long the keys of a build stay when its builder dies."""
 PARTS = 1_000_000
-"""Shares are kept as whole parts of a million, so that credits stay exact for ever."""
+"""Shares are kept as whole parts of a million, so that what lanes are owed stays exact for ever."""
 
 
 class Builder:

@@ -1,6 +1,6 @@
 -- What every script shares: the keys of one project and the record of one touched item. Put before each script.
 --
---   cfg               hash    version, build, highest (requirement in use), share:LANE, credit:LANE
+--   cfg               hash    version, build, highest (requirement in use), share:LANE, owed:LANE
 --   lane:LANE:BUILD   zset    untouched items of the serving order; score = rank * 16 + needed
 --   started:LANE      zset    touched items with an open slot; score = rank (and all disputed ones: started:review)
 --   …:REQUIREMENT     zset    the same two, for items that require skills; those without have the keys above

@@ -169,10 +169,10 @@ end
 -- --- lanes ------------------------------------------------------------------------------------------------------
 
 -- Smooth weighted round robin: every lane that is not dry earns its share, the richest serves and pays for the turn.
-local weight, credit, dry = {}, {}, {}
+local weight, owed, dry = {}, {}, {}
 for _, lane in ipairs(lanes) do
-  local kept = call('HMGET', CFG, 'share:' .. lane, 'credit:' .. lane)
-  weight[lane], credit[lane] = tonumber(kept[1] or 0), tonumber(kept[2] or 0)
+  local kept = call('HMGET', CFG, 'share:' .. lane, 'owed:' .. lane)
+  weight[lane], owed[lane] = tonumber(kept[1] or 0), tonumber(kept[2] or 0)
 end
 
 local function richest()
@@ -180,7 +180,7 @@ local function richest()
   for _, lane in ipairs(lanes) do
     if not dry[lane] then
       total = total + weight[lane]
-      local better = best and credit[lane] + weight[lane] > credit[best] + weight[best]
+      local better = best and owed[lane] + weight[lane] > owed[best] + weight[best]
       if not best or (weight[lane] > 0 and (better or weight[best] == 0)) then best = lane end
     end
   end
@@ -189,9 +189,9 @@ end
 
 local function pay(lane, total)
   for _, other in ipairs(lanes) do
-    if not dry[other] then credit[other] = credit[other] + weight[other] end
+    if not dry[other] then owed[other] = owed[other] + weight[other] end
   end
-  credit[lane] = credit[lane] - total
+  owed[lane] = owed[lane] - total
 end
 
 for _ = 1, count do
@@ -220,6 +220,6 @@ for _, lane in ipairs(lanes) do
       call('HSET', CURSORS, scan.cursor, scan.at)
     end
   end
-  if #given > 0 and weight[lane] > 0 then call('HSET', CFG, 'credit:' .. lane, string.format('%d', credit[lane])) end
+  if #given > 0 and weight[lane] > 0 then call('HSET', CFG, 'owed:' .. lane, string.format('%d', owed[lane])) end
 end
 return given

@@ -13,18 +13,14 @@ end
 
 if not stale then
   each('PERSIST', new)
-  local share, changed = {}, false
+  local share = {}
   for i = 3, #ARGV, 2 do share[ARGV[i]] = ARGV[i + 1] end
   for i = 1, 3 do
     local field = 'share:' .. LANES[i]
     local wanted = share[LANES[i]] or '0'
-    if call('HGET', CFG, field) ~= wanted then
-      changed = true
-      call('HSET', CFG, field, wanted)
-    end
-  end
-  if changed then
-    for i = 1, 3 do call('HDEL', CFG, 'credit:' .. LANES[i]) end
+    -- What a lane is owed outlives a change of shares: they may change with every round, and batches be small.
+    if wanted == '0' then call('HDEL', CFG, 'owed:' .. LANES[i]) end
+    call('HSET', CFG, field, wanted)
   end
   call('HSET', CFG, 'version', ARGV[1], 'build', new)
 end
