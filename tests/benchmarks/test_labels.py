@@ -4,6 +4,7 @@ import json
 import sys
 
 import labels_arms
+import labels_page
 import labels_peers
 import labels_play
 import labels_score
@@ -90,9 +91,23 @@ def test_a_second_run_reads_what_the_first_has_played(tmp_path, monkeypatch):
     assert first["labels"][-1] == 80
     path.write_text(json.dumps({**first, "scores": [0.0]}))
     assert labels_play.curve(tmp_path, "digits", arm, 0)["scores"] == [0.0]
+    assert labels_play.cached(tmp_path, "digits", arm, 0)["scores"] == [0.0]
     path.unlink()
+    assert labels_play.cached(tmp_path, "digits", arm, 0) is None
     again = labels_play.curve(tmp_path, "digits", arm, 0)
     assert list(again["scores"]) == list(first["scores"])
+
+
+def test_the_price_of_randoms_score_is_read_where_the_default_went_on():
+    """The longer arm gets as many labels as random; its row stands in the table of sets, under the default's name."""
+    longer = labels_arms.arms()[labels_arms.LONGER]
+    assert longer.played(DIGITS).budget == DIGITS.random
+    assert labels_arms.arms()["default"].played(DIGITS).budget == DIGITS.budget
+    case = labels_sets.Case(project=DIGITS.project, budget=20, random=40, first=10, batch=10)
+    curves = {"default": [played(0.1, 0.2)], labels_arms.LONGER: [played(0.1, 0.2, 0.9, 1.0)]}
+    _, _, line = labels_page._sets(labels_score.rows("x", case, curves, full=1.0, target=0.9))
+    assert "| 30 |" in line
+    assert "25 %" in line
 
 
 @pytest.mark.parametrize("name", list(labels_peers.PEERS))
