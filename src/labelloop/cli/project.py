@@ -71,11 +71,7 @@ def classes(name: Annotated[str, typer.Argument(help="The project.")], *, as_jso
     console.note(f"The minority lane has {lane['share']:.0%} of what is handed out.")
     if lane["ways"]:
         heads = ["way of finding", "answers", "came"]
-        console.table(
-            f"minority lane, {lane['share']:.0%}",
-            heads,
-            [(one["way"], one["answers"], one["came"]) for one in lane["ways"]],
-        )
+        console.table("", heads, [(one["way"], one["answers"], one["came"]) for one in lane["ways"]])
     if not found["audit"]:
         console.note("What chance would have brought is told by the audit lane, which has no answers yet.")
 
