@@ -34,7 +34,7 @@ LARGE: Mapping[str, Mapping[str, Any]] = {
 """Ways of asking in large batches, as teams of many people want them."""
 TWENTY, HUNDRED = ({"batch": batch, "growth": None} for batch in (20, 100))
 SMOTE = {"synthetic": {"kind": "smote", "target": 0.5}}
-NOISY = ("random", DEFAULT, "auto")
+NOISY = ("random", DEFAULT, "default, no growth", "auto")
 """Those that are also played with a fifth of the answers wrong."""
 WHOLE_POOL = 1_000_000
 FORESTS = ("mammography", "pendigits", "thyroid", "cover", "smtp")

@@ -62,6 +62,13 @@ class Composed:
     credit: Credit
     mute: Mapping[str, float] = field(default_factory=dict)
 
+    def noted(self) -> dict[str, Any]:
+        """For a round's stats: what it is handed out by, and what the next round is told."""
+        return {
+            "shares": {lane.value: share for lane, share in self.shares.items()},
+            "minority": {**self.credit.to_json(), "mute": dict(self.mute)},
+        }
+
 
 def compose(
     project: Project,
@@ -271,8 +278,7 @@ def plan(ports: Ports, name: str, beat: Beat) -> Round | None:
         stats["notes"] = fallback.notes(asking, pool, None if informative is None else informative.scores)
     preferred = ports.pool.preferred(name)
     lanes = prefer(made, pool, preferred)
-    stats["shares"] = {lane.value: share for lane, share in made.shares.items()}
-    stats["minority"] = {**made.credit.to_json(), "mute": dict(made.mute)}
+    stats |= made.noted()
     stats["lanes"] = {lane.value: len(ranked.numbers) for lane, ranked in lanes.items()}
     if row.requirements:
         stats["requirements"] = {lane.value: _by_requirement(pool, ranked) for lane, ranked in lanes.items()}
