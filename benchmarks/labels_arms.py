@@ -7,18 +7,14 @@ from typing import Any
 from labels_peers import PEERS
 from labels_play import RANDOM, Arm
 
+from labelloop import projects
+
 DEFAULT = "default"
 LONGER = "default, longer"
 """With as many labels as random gets: where its score was not reached within the set's budget."""
 MIXED = {"kind": "mixed"}
-RECOMMENDED: Mapping[str, Any] = {
-    "kind": "margin",
-    "diversity": "herding",
-    "shortlist": 50,
-    "within": 0.5,
-    "cold_start": MIXED,
-}
-"""What docs/explanation/labels.md recommends, and the example projects use."""
+RECOMMENDED: Mapping[str, Any] = projects.RECOMMENDED.model_dump(mode="json", exclude_unset=True)
+"""What a project that names no strategy gets."""
 WIDE = {**RECOMMENDED, "shortlist": 200, "within": 0.1}
 """The same with candidates that are less in doubt: more of the pool's shape and less of its borders."""
 SHORT: Mapping[str, Mapping[str, Any]] = {"random": RANDOM, DEFAULT: RECOMMENDED}

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from labels_play import Arm
 
-from labelloop.projects import example, parse
+from labelloop.projects import Project, example, parse
 from labelloop.strategies import Evidence, checked_pick
 
 DIGITS = labels_sets.Case(project=example("digits"), budget=80, random=120, first=20, batch=20)
@@ -69,6 +69,14 @@ def test_rows_of_two_runs_are_compared_over_the_seeds_that_both_have():
     assert "gain" not in once
     assert peer["deepest_below_random"] == pytest.approx(0.15, abs=0.01)  # random's mean at 20 and beyond is 0.35
     assert old["gain"] == 0.07
+
+
+def test_the_default_that_is_measured_is_what_a_project_gets_that_names_none():
+    """Numbers of a strategy that nobody gets by default would flatter."""
+    raw = DIGITS.project.model_dump(mode="json", exclude={"strategy"})
+    assert labels_arms.arms()["default"].project(DIGITS).strategy == parse(raw).strategy
+    case, rules = labels_sets.case("sms"), Project.model_validate(raw | {"retrain": {}}).retrain
+    assert (case.first, case.batch, case.growth) == (rules.first, rules.labels, rules.growth)
 
 
 @pytest.mark.parametrize("arm", list(labels_arms.arms()))

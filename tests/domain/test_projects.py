@@ -24,9 +24,33 @@ def complaint(**changes):
 def test_a_plain_project_gets_the_defaults():
     """Three keys are enough; the rest has defaults that work."""
     project = projects.parse(PLAIN)
-    assert project.strategy.kind == "margin"
+    assert project.strategy == projects.RECOMMENDED
+    assert (project.retrain.labels, project.retrain.growth) == (5, 0.1)
     assert project.votes.most == 1
     assert project.lanes.shares() == {Lane.INFORMATIVE: 0.9, Lane.AUDIT: 0.1}
+
+
+def test_a_strategy_that_is_named_is_that_alone():
+    """Who asks for plain margin gets it, without the batches that the default spreads."""
+    strategy = projects.parse(PLAIN | {"strategy": {"kind": "margin"}}).strategy
+    assert strategy != projects.RECOMMENDED
+    assert strategy.diversity == "none"
+
+
+@pytest.mark.parametrize(
+    "given,labels,growth",
+    [
+        ({"first": 30}, 5, 0.1),
+        ({"labels": 40}, 40, None),
+        ({"growth": 0.5}, None, 0.5),
+        ({"schedule": "0 2 * * *"}, None, None),
+        ({"class_minimum": 10, "every": 60}, None, None),
+    ],
+)
+def test_conditions_of_retraining_that_are_not_given_never_hold(given, labels, growth):
+    """A project that is trained at night is not trained after each few labels, too; one must be due some time."""
+    retrain = projects.parse(PLAIN | {"retrain": given}).retrain
+    assert (retrain.labels, retrain.growth) == (labels, growth)
 
 
 @pytest.mark.parametrize(

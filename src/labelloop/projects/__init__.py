@@ -25,6 +25,7 @@ from labelloop.projects.project import Project
 from labelloop.projects.reading import json_schema, load, parse
 from labelloop.projects.section import Section, Share
 from labelloop.projects.strategy import (
+    RECOMMENDED,
     AutoStrategy,
     BaseStrategy,
     ColdStart,
@@ -37,6 +38,7 @@ from labelloop.projects.strategy import (
 from labelloop.projects.synthetic import Synthetic
 
 __all__ = [
+    "RECOMMENDED",
     "ArraySource",
     "AutoStrategy",
     "BaseStrategy",

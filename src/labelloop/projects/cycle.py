@@ -1,18 +1,18 @@
 """The `retrain`, `promote` and `stop` of a project file: when a model is made, when it serves, when work ends."""
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from labelloop.projects.section import Section
 
 
 class Retrain(Section):
-    """When a training is due. Conditions that are not given never hold."""
+    """When a training is due. Conditions that are not given never hold; with none, `labels = 5` and `growth = 0.1`."""
 
     first: int = Field(default=20, ge=2)
     """Labels before the first training."""
-    labels: int | None = Field(default=50, ge=1)
+    labels: int | None = Field(default=None, ge=1)
     """Labels since the last training was asked for."""
     growth: float | None = Field(default=None, gt=0, le=10)
     """The same as a part of the labels there were then; the larger of the two counts. With `labels = 5, growth = 0.1`
@@ -23,6 +23,14 @@ class Retrain(Section):
     """A cron expression in UTC, such as `0 2 * * *`; fires once per date, if labels came in between."""
     class_minimum: int | None = Field(default=None, ge=1)
     """Fires once per class, when it first has so many labels."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _some(cls, given: Any) -> Any:
+        """Labels that never lead to a training are for nobody, so whoever says nothing gets what was measured best."""
+        conditions = {"labels", "growth", "every", "schedule", "class_minimum"}
+        silent = isinstance(given, dict) and not conditions & given.keys()
+        return given | {"labels": 5, "growth": 0.1} if silent else given
 
     @field_validator("schedule")
     @classmethod

@@ -1,4 +1,7 @@
-"""The `strategy` of a project file: what is asked first."""
+"""The `strategy` of a project file: what is asked first.
+
+A section that is given means what it says: its kind alone, and the keys beside it. Without one `RECOMMENDED` holds.
+"""
 
 import math
 from typing import Annotated, Literal
@@ -62,6 +65,12 @@ class ScoreStrategy(BaseStrategy):
     power: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     """Draw items in proportion to their score raised to this, instead of taking the highest: batches that repeat
     themselves less, at no cost. With `bald` and 1 it is PowerBALD. Margins count from -1."""
+
+
+RECOMMENDED = ScoreStrategy(
+    kind="margin", diversity="herding", shortlist=50, within=0.5, cold_start=ColdStart(kind="mixed")
+)
+"""What asks where a project names no strategy: measured in `docs/explanation/labels.md`."""
 
 
 class CostStrategy(BaseStrategy):
