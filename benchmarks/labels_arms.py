@@ -15,7 +15,9 @@ LONGER = "default, longer"
 MIXED = {"kind": "mixed"}
 RECOMMENDED: Mapping[str, Any] = projects.RECOMMENDED.model_dump(mode="json", exclude_unset=True)
 """What a project that names no strategy gets."""
-WIDE = {**RECOMMENDED, "shortlist": 200, "within": 0.1}
+NARROW = {**RECOMMENDED, "widen": 1}
+"""The same without candidates beyond those in doubt, for ways of asking that have no such thing, too."""
+WIDE = {**NARROW, "shortlist": 200, "within": 0.1}
 """The same with candidates that are less in doubt: more of the pool's shape and less of its borders."""
 SHORT: Mapping[str, Mapping[str, Any]] = {"random": RANDOM, DEFAULT: RECOMMENDED}
 ALONE: Mapping[str, Mapping[str, Any]] = {"minority": {"grow_to": 0.0}}
@@ -42,17 +44,18 @@ def arms() -> dict[str, Arm]:
         Arm(name="random", strategy=RANDOM),
         Arm(name=DEFAULT, strategy=RECOMMENDED),
         Arm(name="default, wide", strategy=WIDE),
+        Arm(name="default, narrow", strategy=NARROW),
         Arm(name=LONGER, strategy=RECOMMENDED, terms={"budget": "random"}),
         Arm(name="default, no growth", strategy=RECOMMENDED, more=ALONE),
-        Arm(name="auto", strategy={**RECOMMENDED, "kind": "auto", "diversity": "none"}, more=ALONE),
+        Arm(name="auto", strategy={**NARROW, "kind": "auto", "diversity": "none"}, more=ALONE),
         *(
             Arm(name=kind, strategy={"kind": kind, "cold_start": MIXED}, more=ALONE)
             for kind in ("margin", "entropy", "bald")
         ),
-        Arm(name="entropy, herding", strategy={**RECOMMENDED, "kind": "entropy"}, more=ALONE),
+        Arm(name="entropy, herding", strategy={**NARROW, "kind": "entropy"}, more=ALONE),
         Arm(name="margin, batches of 20", strategy={"kind": "margin"}, terms=TWENTY, more=ALONE),
         *(
-            Arm(name=f"margin, {rule}", strategy={**RECOMMENDED, "diversity": rule}, more=ALONE)
+            Arm(name=f"margin, {rule}", strategy={**NARROW, "diversity": rule}, more=ALONE)
             for rule in ("cluster_margin", "badge", "k_means", "k_center")
         ),
         *(

@@ -106,16 +106,13 @@ def _banking77() -> Case:
     raw = project.model_dump(mode="json")
     raw["source"]["score"] = "accuracy"
     raw["model"] = _logistic(10.0, calibrate=False, iterations=200)
-    raw["strategy"]["diversity"] = "none"
     return Case(project=parse(raw), budget=2_900, random=4_100, first=150, batch=100)
 
 
 def _mnist() -> Case:
     model = _logistic(1.0, calibrate=False, iterations=200)
     project = _changed("mnist.toml", "mnist", model=model)
-    raw = project.model_dump(mode="json")
-    raw["strategy"]["diversity"] = "none"
-    return Case(project=parse(raw), budget=1_100, random=4_050, first=50, batch=20)
+    return Case(project=project, budget=1_100, random=4_050, first=50, batch=20)
 
 
 def _mammography() -> Case:

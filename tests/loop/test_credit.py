@@ -31,7 +31,7 @@ def came(labels, *noted):
 def test_nothing_known_leaves_a_promise_and_the_share_as_they_are():
     """Before the first answer every way is believed, and the lane's share is taken to be well spent."""
     assert Credit().corrected("model", 0.02) == 0.02
-    assert Credit().worth() == 1
+    assert Credit().worth(0.3) == 1
 
 
 def test_what_keeps_more_than_it_promised_is_believed_more():
@@ -103,11 +103,19 @@ def test_in_two_steps_or_in_one():
 
 
 def test_a_share_that_finds_nothing_is_worth_less_and_less():
-    """One hit in ten is worth the share; a hundred answers without one are not."""
+    """One hit in ten is worth the share; a hundred answers without one are not, but never is it nothing."""
     some = came({number: 2 * (number % 10 == 0) for number in range(100)}, asked("doubt", range(100)))
     none = came(dict.fromkeys(range(100), 0), asked("doubt", range(100)))
-    assert some.worth() == 1
-    assert none.worth() < 0.3
+    assert some.worth(0.0) == pytest.approx(1, abs=0.1)
+    assert 0 < none.worth(0.0) < 0.3
+
+
+def test_a_share_that_finds_no_more_than_all_others_is_worth_little():
+    """A fifth of the answers is of a sought class because people err: that the lane's are so, too, proves nothing."""
+    labels = {number: 2 * (number % 5 == 0) for number in range(100)}
+    found = came(labels, asked("doubt", range(100)))
+    assert found.worth(0.05) == 1
+    assert found.worth(0.2) < 0.3
 
 
 def test_it_survives_a_round():

@@ -107,6 +107,19 @@ def test_a_class_that_never_came_is_hoped_for_less_and_less():
     assert 0.72 > some > many > 0
 
 
+def test_it_grows_as_far_as_the_lane_finds_more_than_all_others():
+    """All eight labels of the rare class by the lane's half of the answers, or four of them as by chance."""
+    crowd = Quiet((40, 40, 8))
+
+    def share(came):
+        past = Credit(lane=Kept(answers=44, came=came, promised=3.5, brought=0.8 * came))
+        made = compose(project(few=0), crowd.view, crowd, np.random.default_rng(0), cold=False, past=past)
+        return made.shares[Lane.MINORITY]
+
+    assert share(8) == pytest.approx(0.72)
+    assert 0.07 < share(4) < 0.25
+
+
 def test_somebody_begins_where_the_strategy_has_no_share():
     """A project of the minority lane alone starts by the strategy's order: there is nothing to hunt by before."""
     wanted = project(lanes={"informative": 0.0, "minority": 0.9, "audit": 0.1})

@@ -1,5 +1,6 @@
 """Which items go out together: the first batch, and a batch out of the shortlist, away from what is labeled or out."""
 
+from dataclasses import replace
 from typing import get_args
 
 import numpy as np
@@ -40,11 +41,11 @@ class Plane:
         )
 
 
-def project(**strategy):
+def project(*, classes="ab", **strategy):
     return projects.parse(
         {
             "name": "plane",
-            "labels": {"kind": "classes", "classes": ["a", "b"]},
+            "labels": {"kind": "classes", "classes": list(classes)},
             "items": {"kind": "table"},
             "features": {"kind": "columns"},
             "lanes": {"informative": 1.0, "audit": 0.0, "window": 200},
@@ -204,5 +205,45 @@ def test_a_mixed_start_meets_the_crowd_and_the_aside():
 def test_with_enough_labels_per_class_the_score_alone_decides():
     """`diversity_until` counts labels per class: two classes and ten each end the spreading at twenty."""
     asked = project(diversity="herding", shortlist=5, diversity_until=10)
-    assert [spread.shortlist(asked, labels) for labels in (0, 19, 20, 500)] == [50, 50, 0, 0]
-    assert spread.shortlist(project(diversity="herding", shortlist=5), 500) == 50
+    assert [spread.shortlist(asked, knowing(labels)) for labels in (0, 19, 20, 500)] == [50, 50, 0, 0]
+    assert spread.shortlist(project(diversity="herding", shortlist=5), knowing(500)) == 50
+
+
+def knowing(labels, *, classes=2, waiting=300):
+    numbers = np.arange(labels)
+    counts = np.full(classes, labels // classes)
+    return PoolView(waiting=np.arange(waiting), reserve=numbers[:0], class_counts=counts, labeled=numbers)
+
+
+@pytest.mark.parametrize(
+    "classes,waiting,wide",
+    [(3, 10_000, 200), (3, 600, 150), (3, 100, 50), (2, 10_000, 50)],
+)
+def test_a_shortlist_is_widened_within_the_pool(classes, waiting, wide):
+    """So many times, but no more than a quarter of what waits; and not between two classes."""
+    asked = project(classes="abcd"[:classes], diversity="herding", shortlist=5, widen=4)
+    assert spread.shortlist(asked, knowing(30, classes=classes, waiting=waiting)) == wide
+
+
+@pytest.mark.parametrize("rare,widened", [(0.3, True), (0.02, False)])
+def test_it_is_widened_unless_that_brings_less_of_what_labels_are_short_of(rare, widened):
+    """The best scores are of the class that lacks labels; the others are of it as often, or hardly ever."""
+    seen = []
+
+    class Rule(Plane):
+        def evidence(self, numbers, needs):
+            found = super().evidence(numbers, needs)
+            if Need.PROBABILITIES not in needs:
+                seen.append(len(numbers))
+                return found
+            third = np.where(numbers < 50, 0.3, rare)
+            return replace(found, probabilities=np.stack([0.6 * (1 - third), 0.4 * (1 - third), third], axis=1))
+
+    view = replace(plane(1000)[0], class_counts=np.array([20, 20, 2]), labeled=np.arange(0))
+    source = Rule(np.random.default_rng(0).standard_normal((1000, 2)), view.waiting)
+    asked = project(classes="abc", diversity="herding", shortlist=5, widen=4, within=0.5)
+    near = np.arange(spread.shortlist(asked, view))
+    scores = np.linspace(0, -0.9, len(near))
+    picked = spread.spread(asked, view, source, np.random.default_rng(0), near=near, scores=scores)
+    assert (seen[0] > 50) == widened
+    assert len(picked) == 10

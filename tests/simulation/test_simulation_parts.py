@@ -41,6 +41,15 @@ def test_the_projects_own_strategy_keeps_its_section_and_another_its_cold_start(
     assert (other.retrain.first, other.retrain.labels) == (5, 7)
 
 
+def test_a_strategy_may_say_how_its_batches_are_spread(make):
+    """Plain margin can be set beside a default that spreads its batches; a rule that there is not is answered so."""
+    project = make(strategy={"kind": "margin", "diversity": "herding"})
+    assert arm(project, "margin+none", first=5, batch=5).strategy.diversity == "none"
+    assert arm(project, "entropy+k_means", first=5, batch=5).strategy.diversity == "k_means"
+    with pytest.raises(InvalidProject, match=r"none.*herding"):
+        arm(project, "margin+herdin", first=5, batch=5)
+
+
 def test_a_modal_function_is_a_strategy_by_its_path(make):
     """Any query function of modAL can be an arm, and goes by its path when it is the project's own."""
     path = "modAL.uncertainty.entropy_sampling"

@@ -7,6 +7,8 @@ import typer
 
 from labelloop.cli.console import AsJson
 
+_NAMES = "Names, with commas between them; after a + how batches are spread, such as margin+none."
+
 
 def register(app: typer.Typer) -> None:
     """Add this command."""
@@ -16,7 +18,7 @@ def register(app: typer.Typer) -> None:
 def simulate(  # noqa: PLR0913 - one parameter per option
     projects: Annotated[list[str], typer.Argument(metavar="PROJECT...", help="Projects, or paths of project files.")],
     *,
-    strategies: Annotated[str, typer.Option(help="Names, with commas between them.")] = "margin,entropy,random",
+    strategies: Annotated[str, typer.Option(help=_NAMES)] = "margin,entropy,random",
     models: Annotated[
         list[Path] | None,
         typer.Option(help="TOML of a [model] section, or of several by name: compared with the project's own. Repeat."),

@@ -14,8 +14,8 @@ from labelloop.loop.pool import PoolView
 
 NOTED = 300
 """Items of an order that a round notes: those that are asked before the next one, mostly."""
-ENOUGH = 0.05
-"""Part of the lane's answers that must be of a class that is sought, for its share to be well spent."""
+ENOUGH = 0.1
+"""By so much must the lane's answers hit more often than all others do, for its share to be well spent."""
 _FADING = 0.95
 """What an answer counts less with each later answer to the same way: what there is to find gets used up."""
 _PRIOR = 0.5
@@ -24,6 +24,8 @@ _SLOWLY = 0.99
 """The same of the answers to the lane as a whole."""
 _PATIENCE = 1.0
 """As many hits are taken for granted before the lane's share is doubted."""
+_AT_LEAST = 0.1
+"""What a share is worth in any case: without any answers nobody would learn that it is worth more by now."""
 
 
 class Asked(NamedTuple):
@@ -67,9 +69,14 @@ class Credit:
         kept = self.ways.get(way, Kept())
         return min(promise * (kept.brought + _PRIOR) / (kept.promised + _PRIOR), 1.0)
 
-    def worth(self) -> float:
-        """How well the lane's share is spent, in (0, 1]: less than 1 where fewer than `ENOUGH` of its answers hit."""
-        return min((self.lane.brought + _PATIENCE) / (self.lane.promised + _PATIENCE), 1.0)
+    def worth(self, elsewhere: float) -> float:
+        """How well the lane's share is spent, in (0, 1]; `elsewhere` is the part of all other answers that are hits.
+
+        Only what the lane's answers bring beyond those counts: where people err, a class that is hardly there is
+        answered everywhere, and a lane that finds none of it would seem to find some.
+        """
+        beyond = self.lane.brought - elsewhere * self.lane.promised / ENOUGH
+        return min(max((beyond + _PATIENCE) / (self.lane.promised + _PATIENCE), _AT_LEAST), 1.0)
 
     def settled(self, view: PoolView) -> "Credit":
         """With the answers that came since, in the order in which they were asked.

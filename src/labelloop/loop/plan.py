@@ -89,7 +89,7 @@ def compose(
     rare: Minority | None = None
     if Lane.MINORITY in project.lanes.shares() or (not cold and grows(project, view)):
         rare = Minority(project, view, source, rng, cold=cold, mentions=texts, past=past)
-    best = None if cold else Best(max(view.most(project), spread.shortlist(project, len(view.labeled))), _ties(rng))
+    best = None if cold else Best(max(view.most(project), spread.shortlist(project, view)), _ties(rng))
     _look(project, view, source, best=best, rare=rare)
     shares = project.lanes.shares()
     if rare is not None:
@@ -188,7 +188,7 @@ def _informative(
     """By acquisition score, the head of it spread out where the project or the strategy asks for that; or cold."""
     if best is None:
         return _once(_cold(project, view, source, rng), project, view, source, rng, texts)
-    shortlist = spread.shortlist(project, len(view.labeled))
+    shortlist = spread.shortlist(project, view)
     numbers, order = best.numbers, once.in_order(project, view, source, rng, best.numbers, texts=texts)
     if shortlist and len(order):
         near = order[:shortlist]

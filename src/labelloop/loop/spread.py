@@ -12,9 +12,10 @@ from typing import Protocol
 import numpy as np
 
 from labelloop import schema, strategies
-from labelloop.loop.evidence import EvidenceSource, features_of, taken
+from labelloop.loop.evidence import EvidenceSource, features_of, probabilities_of, taken
+from labelloop.loop.minority import targets
 from labelloop.loop.pool import PoolView
-from labelloop.maths import clusters, diversity
+from labelloop.maths import balance, clusters, diversity
 from labelloop.maths.arrays import Floats, Ints, Matrix
 from labelloop.maths.geometry import stack
 from labelloop.projects import ModalStrategy, Project, StrategySpec
@@ -22,6 +23,12 @@ from labelloop.strategies import Evidence, Need, Picker
 
 COLD_SAMPLE = 20_000
 """A first batch looks at so many items at most, drawn at random."""
+WIDEST = 20_000
+"""Candidates of a shortlist that was widened, at most: choosing a thousand of them takes half a second."""
+_PART = 4
+"""A shortlist is widened to one in so many of the items that wait, at most, so that scores still count."""
+_NO_LESS = 0.8
+"""What a query out of a wide shortlist must bring to classes that lack labels, for one that a narrow one brings."""
 
 
 class _Start(Protocol):
@@ -105,8 +112,14 @@ def start(project: Project, view: PoolView, source: EvidenceSource, rng: np.rand
     return sample[picked]
 
 
-def shortlist(project: Project, labels: int) -> int:
-    """How many of the best items are looked at together, with so many labels; 0 where the score alone decides."""
+def shortlist(project: Project, view: PoolView) -> int:
+    """How many of the best items are looked at together; 0 where the score alone decides."""
+    narrow = _narrow(project, len(view.labeled))
+    return max(narrow, _wide(project, view, narrow))
+
+
+def _narrow(project: Project, labels: int) -> int:
+    """The same before anything is widened, with so many labels."""
     if isinstance(project.strategy, ModalStrategy):
         return project.strategy.candidates
     picks, spec = isinstance(strategies.bind(project.strategy), Picker), project.strategy
@@ -115,12 +128,20 @@ def shortlist(project: Project, labels: int) -> int:
     return batch(project, labels) * spec.shortlist if picks or spreads else 0
 
 
+def _wide(project: Project, view: PoolView, narrow: int) -> int:
+    """How far a shortlist of this length may be widened. Between two classes there is one border: nothing to gain."""
+    spec = project.strategy
+    if spec.widen == 1 or spec.diversity == "none" or len(view.class_counts) < 3:
+        return 0
+    return min(spec.widen * narrow, len(view.waiting) // _PART, WIDEST)
+
+
 def spread(
     project: Project, view: PoolView, source: EvidenceSource, rng: np.random.Generator, *, near: Ints, scores: Floats
 ) -> Ints:
     """Positions in the shortlist of one batch, first to ask first; `near` are its numbers, best score first."""
     strategy, count = strategies.bind(project.strategy), min(batch(project, len(view.labeled)), len(near))
-    near = near[: _worthy(project.strategy, scores, count)]
+    near = near[: _reach(project, view, source, near=near, scores=scores)]
     scores = scores[: len(near)]
     if isinstance(strategy, Picker):
         evidence = _evidence(view, source, rng, near=near, needs=strategy.needs)
@@ -128,6 +149,22 @@ def spread(
     needs = {Need.FEATURES, Need.PROBABILITIES} if project.strategy.diversity == "badge" else {Need.FEATURES}
     evidence = _evidence(view, source, rng, near=near, needs=frozenset(needs))
     return _SPREADS[project.strategy.diversity](evidence, scores, count, rng)
+
+
+def _reach(project: Project, view: PoolView, source: EvidenceSource, *, near: Ints, scores: Floats) -> int:
+    """How many of the candidates, best score first, a batch is chosen among.
+
+    Where classes are about as frequent the shape of the pool says more than its borders, and where some are rare the
+    sure items are of the others: so as many as bring the classes that lack labels hardly less than the best do.
+    """
+    labels = len(view.labeled)
+    most = _narrow(project, labels)
+    narrow = _worthy(project.strategy, scores[:most], min(batch(project, labels), len(near)))
+    wide = near[: _wide(project, view, most)]
+    if len(wide) <= narrow:
+        return narrow
+    brings = probabilities_of(source, wide) @ balance.deficit(view.class_counts, targets(project))
+    return len(wide) if brings.mean() >= _NO_LESS * brings[:narrow].mean() else narrow
 
 
 def _worthy(spec: StrategySpec, scores: Floats, count: int) -> int:

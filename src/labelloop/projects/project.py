@@ -36,8 +36,9 @@ class Project(Section):
     synthetic: Synthetic | None = None
     """Made-up rows of rare classes, in training only."""
     strategy: StrategySpec = RECOMMENDED
-    """What is asked first. Without this section: margin with `diversity = "herding"`, `shortlist = 50`, `within = 0.5`,
-    after a `mixed` cold start, which saved most labels over all. A section that names a kind is that kind alone."""
+    """What is asked first. Without this section: margin with `diversity = "herding"`, `shortlist = 50`, `within = 0.5`
+    and `widen = 4`, after a `mixed` cold start, which saved most labels over all. A section that names a kind is that
+    kind alone."""
     lanes: Lanes = Lanes()
     minority: Minority = Minority()
     """Classes that the labels are short of, and how they are looked for."""

@@ -37,6 +37,9 @@ class BaseStrategy(Section):
     within: float = Field(default=0.0, ge=0, le=1)
     """Candidates that score less than this part of the best score are left out, down to two per query: where few items
     are in doubt, diversity does not wander off to sure ones. Margins count from -1."""
+    widen: int = Field(default=1, ge=1)
+    """Diversity chooses among so many times as many candidates, and whatever they score, where these bring the classes
+    that the labels are short of no less. A quarter of what waits at most; three classes or more."""
     diversity_until: int | None = Field(default=None, ge=1)
     """Labels per class, on average, from which on the score alone decides: what spread helps to learn at first, a model
     that knows the classes need not be told."""
@@ -68,7 +71,7 @@ class ScoreStrategy(BaseStrategy):
 
 
 RECOMMENDED = ScoreStrategy(
-    kind="margin", diversity="herding", shortlist=50, within=0.5, cold_start=ColdStart(kind="mixed")
+    kind="margin", diversity="herding", shortlist=50, within=0.5, widen=4, cold_start=ColdStart(kind="mixed")
 )
 """What asks where a project names no strategy: measured in `docs/explanation/labels.md`."""
 

@@ -21,7 +21,7 @@ def arm(project: Project, strategy: str, *, first: int, batch: int, growth: floa
     """The project with this strategy, asked without an audit, because the score is measured on the test set.
 
     The project's own strategy keeps its section of the file. Another one gets its defaults and the project's cold
-    start. `random` starts at random and leaves the minority lane out: it is the yardstick. `first`, `batch`, `growth`
+    start, and after a `+` a rule that spreads its batches, as in `margin+none` and `entropy+herding`. `random` starts at random and leaves the minority lane out: it is the yardstick. `first`, `batch`, `growth`
     stand for the project's own retrain rules, because a batch is chosen for as many labels as come before a training.
 
     Raises:
@@ -48,6 +48,8 @@ def _exchanged(project: Project, strategy: str, cold_start: ColdStart) -> Strate
         section = {"kind": "plugin", "name": strategy, "cold_start": start}
     elif strategy == "plugin":
         raise InvalidProject("Ask for a plugin strategy by its own name.")
+    elif "+" in strategy:
+        section["kind"], section["diversity"] = strategy.split("+", 1)
     whole = project.model_dump(mode="json") | {"strategy": section}
     return parse(whole, origin=f"--strategies {strategy}").strategy
 
