@@ -21,8 +21,9 @@ def arm(project: Project, strategy: str, *, first: int, batch: int, growth: floa
     """The project with this strategy, asked without an audit, because the score is measured on the test set.
 
     The project's own strategy keeps its section of the file. Another one gets its defaults and the project's cold
-    start, and after a `+` a rule that spreads its batches, as in `margin+none` and `entropy+herding`. `random` starts at random and leaves the minority lane out: it is the yardstick. `first`, `batch`, `growth`
-    stand for the project's own retrain rules, because a batch is chosen for as many labels as come before a training.
+    start, and after a `+` a rule that spreads its batches, as in `margin+none` and `entropy+herding`. `random` starts
+    at random and leaves the minority lane out: it is the yardstick. `first`, `batch`, `growth` stand for the project's
+    own retrain rules, because a batch is chosen for as many labels as come before a training.
 
     Raises:
         InvalidProject: no strategy has this name; lists the known ones.
