@@ -22,7 +22,7 @@ from dispatch_stage import Stage
 from labelloop.adapters.redis.scripts import digest
 from labelloop.domain.states import Lane
 from labelloop.loop import plan
-from labelloop.loop.plan import Ranked
+from labelloop.loop.compose import Ranked
 from labelloop.loop.resolve import resolve
 from labelloop.maths import selection
 

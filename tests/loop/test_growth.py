@@ -12,11 +12,12 @@ from labelloop.domain.states import Lane
 from labelloop.domain.types import NewItem, Round
 from labelloop.loop import shares
 from labelloop.loop.annotate import annotate
+from labelloop.loop.compose import compose
 from labelloop.loop.credit import Credit, Kept
 from labelloop.loop.ingest import ingest
 from labelloop.loop.lease import lease
 from labelloop.loop.minority import Minority, grows
-from labelloop.loop.plan import compose, prefer
+from labelloop.loop.plan import prefer
 from labelloop.loop.pool import PoolView
 from labelloop.loop.quota import quota
 from labelloop.loop.replay import replay

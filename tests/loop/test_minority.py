@@ -8,11 +8,11 @@ from labelloop import projects
 from labelloop.domain.errors import InvalidProject
 from labelloop.domain.states import Lane
 from labelloop.loop import hunt
+from labelloop.loop.compose import compose
 from labelloop.loop.create import check
 from labelloop.loop.evidence import Block
 from labelloop.loop.minority import Minority, targets
 from labelloop.loop.neighbourhood import Neighbourhood
-from labelloop.loop.plan import compose
 from labelloop.loop.pool import PoolView
 from labelloop.loop.tend import tend
 from labelloop.strategies import Evidence, Need

@@ -10,8 +10,8 @@ from labelloop.domain.errors import Conflict, Invalid
 from labelloop.domain.states import Lane
 from labelloop.domain.types import NewItem
 from labelloop.loop import once, together
+from labelloop.loop.compose import compose
 from labelloop.loop.ingest import ingest
-from labelloop.loop.plan import compose
 from labelloop.loop.pool import PoolView
 from labelloop.loop.tend import tend
 from labelloop.loop.texts import PoolTexts, digest, plain
@@ -68,6 +68,22 @@ def test_a_twin_of_what_is_labeled_or_out_goes_behind():
     assert not {417, 418, 419} & set(order[:50].tolist())
     without = orders(crowd, near_duplicates=None)[Lane.INFORMATIVE].numbers
     assert {417, 418, 419} <= set(without[:10].tolist())
+
+
+@pytest.mark.parametrize("rule", ["k_center", "herding", "k_means"])
+def test_a_batch_that_is_spread_has_no_copies(rule):
+    """It is chosen out of the order without them, though copies stand side by side by their scores."""
+    crowd, alone = Twins(), {"informative": 1.0, "minority": 0.0, "audit": 0.0, "window": 100}
+    crowd.belief = np.tile(np.linspace(0.2, 0.4, 210), 2)
+
+    def order(**strategy):
+        asked = project(**strategy).model_copy(update={"lanes": projects.Lanes(**alone)})
+        made = compose(asked, crowd.view, crowd, np.random.default_rng(0), cold=False)
+        return made.lanes[Lane.INFORMATIVE].numbers
+
+    batch = order(diversity=rule, batch=20, shortlist=2)[:20]
+    assert len(set((batch % 210).tolist())) == 20
+    assert np.isin(batch, order()[:40]).all()
 
 
 def test_two_lanes_do_not_ask_for_twins():

@@ -11,8 +11,8 @@ from labelloop import projects
 from labelloop.domain.states import Lane
 from labelloop.loop import pool as pools
 from labelloop.loop import spread
+from labelloop.loop.compose import compose
 from labelloop.loop.evidence import Block, taken
-from labelloop.loop.plan import compose
 from labelloop.loop.pool import PoolView
 from labelloop.projects.strategy import BaseStrategy, ColdStart
 from labelloop.strategies import Evidence, Need

@@ -1,6 +1,6 @@
 """One replay of the loop: choose, answer, train, score; again until the budget is spent.
 
-Choosing is `loop.plan.compose` and training is `loop.train.fit`, the code that serves people. Here stand only the
+Choosing is `loop.compose` and training is `loop.train.fit`, the code that serves people. Here stand only the
 answers, which come from the data set, and the bookkeeping. The labels of the test set are seen by the score alone.
 """
 
@@ -13,10 +13,10 @@ from labelloop import schema, strategies
 from labelloop.domain.errors import CannotTrain
 from labelloop.domain.states import Lane
 from labelloop.loop import auto
+from labelloop.loop.compose import compose
 from labelloop.loop.credit import Credit
 from labelloop.loop.evidence import Block
 from labelloop.loop.neighbourhood import Neighbourhood
-from labelloop.loop.plan import compose
 from labelloop.loop.pool import PoolView
 from labelloop.loop.train import Calibrated, fit
 from labelloop.maths import degeneracy
