@@ -53,6 +53,12 @@ def test_conditions_of_retraining_that_are_not_given_never_hold(given, labels, g
     assert (retrain.labels, retrain.growth) == (labels, growth)
 
 
+def test_growth_alone_begins_with_five_labels():
+    """A tenth of twenty labels would be a training for every second one."""
+    retrain = projects.parse(PLAIN | {"retrain": {"growth": 0.1}}).retrain
+    assert [retrain.step(labels) for labels in (20, 50, 200)] == [5, 5, 20]
+
+
 @pytest.mark.parametrize(
     "changes,parts",
     [

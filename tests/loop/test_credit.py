@@ -118,11 +118,21 @@ def test_a_share_that_finds_no_more_than_all_others_is_worth_little():
     assert found.worth(0.2) < 0.3
 
 
+def test_all_other_answers_are_those_that_the_lane_did_not_bring():
+    """Of sixty labels of others six are of the sought class; what the lane found of one that has enough is its own."""
+    labels = dict.fromkeys(range(100, 154), 0) | dict.fromkeys(range(154, 160), 2)
+    lane = dict.fromkeys(range(10), 1) | dict.fromkeys(range(10, 13), 2)
+    found = Credit(asked=asked("doubt", lane, codes=(1, 2))).settled(view(labels | lane))
+    assert found.labels == {1: 10, 2: 3}
+    assert found.elsewhere(view(labels | lane).class_counts, np.array([2])) == pytest.approx(0.1)
+
+
 def test_it_survives_a_round():
     """What a round notes says the same when it is read again, and a round without notes says nothing."""
     credit = Credit(
         ways={"model": Kept(answers=3, came=1, promised=0.21, brought=0.9)},
         lane=Kept(answers=3, came=1, promised=0.15, brought=0.98),
+        labels={0: 2, 2: 1},
         asked=[*asked("model", [1, 2]), *asked("doubt", [7], codes=(0, 2), promise=0.125)],
     )
     assert Credit.from_json(credit.to_json()) == credit

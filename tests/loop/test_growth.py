@@ -113,7 +113,8 @@ def test_it_grows_as_far_as_the_lane_finds_more_than_all_others():
     crowd = Quiet((40, 40, 8))
 
     def share(came):
-        past = Credit(lane=Kept(answers=44, came=came, promised=3.5, brought=0.8 * came))
+        lane = Kept(answers=44, came=came, promised=3.5, brought=0.8 * came)
+        past = Credit(lane=lane, labels={0: 44 - came, 2: came})
         made = compose(project(few=0), crowd.view, crowd, np.random.default_rng(0), cold=False, past=past)
         return made.shares[Lane.MINORITY]
 

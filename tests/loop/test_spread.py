@@ -225,6 +225,20 @@ def test_a_shortlist_is_widened_within_the_pool(classes, waiting, wide):
     assert spread.shortlist(asked, knowing(30, classes=classes, waiting=waiting)) == wide
 
 
+def test_no_more_are_chosen_together_than_can_be_chosen_well():
+    """A tenth of a hundred thousand labels is more than a rule of diversity looks at; the scores order the rest."""
+    grown = project(diversity="herding", shortlist=50).model_copy(update={"retrain": projects.Retrain()})
+    assert [spread.batch(grown, labels) for labels in (10, 1_000, 100_000)] == [5, 100, 1_000]
+    own = project(diversity="herding", batch=3_000)
+    assert spread.batch(own, 100) == 3_000
+
+
+def test_a_function_of_modal_sees_no_more_than_its_candidates():
+    """What is shown to it is not widened."""
+    asked = project(classes="abc", kind="modal", candidates=1_000, diversity="herding", widen=4)
+    assert spread.shortlist(asked, knowing(30, classes=3, waiting=10_000)) == 1_000
+
+
 @pytest.mark.parametrize("rare,widened", [(0.3, True), (0.02, False)])
 def test_it_is_widened_unless_that_brings_less_of_what_labels_are_short_of(rare, widened):
     """The best scores are of the class that lacks labels; the others are of it as often, or hardly ever."""

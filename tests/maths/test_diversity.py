@@ -316,3 +316,13 @@ def test_broken_features_are_named(sparse):
         diversity.herding(np.ones((2, 2)), 1, rng(), weights=np.array([1.0, -1.0]))
     with pytest.raises(ValueError, match="weights"):
         diversity.k_center(np.ones((2, 2)), 1, rng(), weights=np.array([1.0, -1.0]))
+
+
+def test_herding_looks_at_scores_also_where_more_are_chosen_than_it_looks_at():
+    """Of 300 rows 40 are chosen out of 80, not out of 40 drawn by lot: opposite weights choose differently."""
+    points, weights = np.random.default_rng(0).standard_normal((300, 2)), np.arange(300.0)
+    one, other = (
+        set(diversity.herding(points, 40, np.random.default_rng(1), weights=by, candidates=10).tolist())
+        for by in (weights, weights[::-1])
+    )
+    assert len(one & other) < 30

@@ -43,11 +43,15 @@ def test_the_projects_own_strategy_keeps_its_section_and_another_its_cold_start(
 
 def test_a_strategy_may_say_how_its_batches_are_spread(make):
     """Plain margin can be set beside a default that spreads its batches; a rule that there is not is answered so."""
-    project = make(strategy={"kind": "margin", "diversity": "herding"})
-    assert arm(project, "margin+none", first=5, batch=5).strategy.diversity == "none"
-    assert arm(project, "entropy+k_means", first=5, batch=5).strategy.diversity == "k_means"
+    project = make(strategy={"kind": "margin", "diversity": "herding", "shortlist": 33, "near_duplicates": 0.9})
+    plain = arm(project, "margin+none", first=5, batch=5).strategy
+    assert (plain.diversity, plain.near_duplicates) == ("none", 0.9)
+    other = arm(project, "entropy+k_means", first=5, batch=5).strategy
+    assert (other.kind, other.diversity, other.shortlist) == ("entropy", "k_means", 33)
     with pytest.raises(InvalidProject, match=r"none.*herding"):
         arm(project, "margin+herdin", first=5, batch=5)
+    with pytest.raises(InvalidProject, match="by lot"):
+        arm(project, "random+herding", first=5, batch=5)
 
 
 def test_a_modal_function_is_a_strategy_by_its_path(make):

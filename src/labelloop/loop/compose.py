@@ -113,7 +113,7 @@ class _Composer:
             shares = grown(shares, rare.wish()) if rare.hopeful else begun(shares)
         orders: dict[Lane, Ranked] = {}
         if Lane.INFORMATIVE in shares:
-            orders[Lane.INFORMATIVE] = self._once(self._cold() if best is None else self._by_score(best))
+            orders[Lane.INFORMATIVE] = self._once(self._cold()) if best is None else self._by_score(best)
         if rare is not None and rare.hopeful and Lane.MINORITY in shares:
             orders[Lane.MINORITY] = self._minority(rare, besides=self._early(orders, shares))
         lanes = _part(orders, shares)

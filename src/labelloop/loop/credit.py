@@ -6,11 +6,12 @@ next one looks for their labels: nothing is remembered outside the rounds, and a
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from labelloop.domain.types import Json
 from labelloop.loop.pool import PoolView
+from labelloop.maths.arrays import Ints
 
 NOTED = 300
 """Items of an order that a round notes: those that are asked before the next one, mostly."""
@@ -25,7 +26,7 @@ _SLOWLY = 0.99
 _PATIENCE = 1.0
 """As many hits are taken for granted before the lane's share is doubted."""
 _AT_LEAST = 0.1
-"""What a share is worth in any case: without any answers nobody would learn that it is worth more by now."""
+"""The least that a share is worth: without any answers nobody would learn that it has become worth more."""
 
 
 class Asked(NamedTuple):
@@ -62,6 +63,8 @@ class Credit:
 
     ways: Mapping[str, Kept] = field(default_factory=dict)
     lane: Kept = field(default_factory=Kept)
+    labels: Mapping[int, int] = field(default_factory=dict)
+    """Of each class, how many of the lane's answers were of it, whatever was sought."""
     asked: Sequence[Asked] = ()
 
     def corrected(self, way: str, promise: float) -> float:
@@ -78,6 +81,11 @@ class Credit:
         beyond = self.lane.brought - elsewhere * self.lane.promised / ENOUGH
         return min(max((beyond + _PATIENCE) / (self.lane.promised + _PATIENCE), _AT_LEAST), 1.0)
 
+    def elsewhere(self, class_counts: Ints, sought: Ints) -> float:
+        """The part of all answers but the lane's that are of these classes, of the labels (classes,) that there are."""
+        others = int(class_counts[sought].sum()) - sum(self.labels.get(code, 0) for code in sought.tolist())
+        return max(others, 0) / max(int(class_counts.sum()) - self.lane.answers, 1)
+
     def settled(self, view: PoolView) -> "Credit":
         """With the answers that came since, in the order in which they were asked.
 
@@ -86,19 +94,20 @@ class Credit:
         """
         code_of = dict(zip(view.labeled.tolist(), view.codes.tolist(), strict=True)) if self.asked else {}
         out = set(view.in_flight.tolist())
-        ways, lane, held = dict(self.ways), self.lane, []
+        ways, lane, labels, held = dict(self.ways), self.lane, dict(self.labels), []
         for one in self.asked:
             if (code := code_of.get(one.item)) is not None:
                 hit = code in one.codes
                 ways[one.way] = ways.get(one.way, Kept()).after(one.promise, hit=hit, fading=_FADING)
                 lane = lane.after(ENOUGH, hit=hit, fading=_SLOWLY)
+                labels[code] = labels.get(code, 0) + 1
             elif one.item in out:
                 held.append(one)
-        return Credit(ways=ways, lane=lane, asked=held)
+        return Credit(ways=ways, lane=lane, labels=labels, asked=held)
 
     def noting(self, asked: Sequence[Asked]) -> "Credit":
         """With what this round puts first."""
-        return Credit(ways=self.ways, lane=self.lane, asked=[*self.asked, *asked])
+        return replace(self, asked=[*self.asked, *asked])
 
     def to_json(self) -> dict[str, Json]:
         """Plain values, for a round's stats and facts."""
@@ -106,6 +115,7 @@ class Credit:
         return {
             "ways": {name: _numbers(kept) for name, kept in self.ways.items()},
             "lane": _numbers(self.lane),
+            "labels": {str(code): count for code, count in self.labels.items()},
             "kinds": [[way, list(codes)] for way, codes in kinds],
             "asked": [[one.item, kinds.index((one.way, one.codes)), one.promise] for one in self.asked],
         }
@@ -119,6 +129,7 @@ class Credit:
         return cls(
             ways={name: _kept(numbers) for name, numbers in noted["ways"].items()},
             lane=_kept(noted["lane"]),
+            labels={int(code): count for code, count in noted.get("labels", {}).items()},
             asked=[Asked(item, kinds[at][0], kinds[at][1], promise) for item, at, promise in noted["asked"]],
         )
 

@@ -111,12 +111,8 @@ class Minority:
         counts = self._view.class_counts
         hope = _UNSEEN * _OFTEN / (_OFTEN + counts.sum())
         quiet = np.where(counts > 0, self._said.mute(), hope)[self._short]
-        return self._project.minority.grow_to * float(quiet.mean()) * self.credit.worth(self._elsewhere())
-
-    def _elsewhere(self) -> float:
-        """The part of the answers to anything but this lane that are of the classes that are sought."""
-        counts, lane = self._view.class_counts, self.credit.lane
-        return max(int(counts[self._sought].sum()) - lane.came, 0) / max(int(counts.sum()) - lane.answers, 1)
+        worth = self.credit.worth(self.credit.elsewhere(counts, self._sought))
+        return self._project.minority.grow_to * float(quiet.mean()) * worth
 
     def noted(self, served: Ints) -> Credit:
         """What the next round is told: the credit so far, and by which way each of the first that are served came."""

@@ -15,7 +15,7 @@ from labelloop import schema, strategies
 from labelloop.loop.evidence import EvidenceSource, features_of, probabilities_of, taken
 from labelloop.loop.minority import targets
 from labelloop.loop.pool import PoolView
-from labelloop.maths import balance, clusters, diversity
+from labelloop.maths import balance, clusters, diversity, mute
 from labelloop.maths.arrays import Floats, Ints, Matrix
 from labelloop.maths.geometry import stack
 from labelloop.projects import ModalStrategy, Project, StrategySpec
@@ -27,8 +27,10 @@ WIDEST = 20_000
 """Candidates of a shortlist that was widened, at most: choosing a thousand of them takes half a second."""
 _PART = 4
 """A shortlist is widened to one in so many of the items that wait, at most, so that scores still count."""
-_NO_LESS = 0.8
-"""What a query out of a wide shortlist must bring to classes that lack labels, for one that a narrow one brings."""
+_NO_LESS = 0.95
+"""What a query out of a wide shortlist must bring of the classes that are short, for one that a narrow one brings."""
+_TOGETHER = 1_000
+"""Queries that are chosen together, where nobody says otherwise; more than these follow by their scores."""
 
 
 class _Start(Protocol):
@@ -122,16 +124,20 @@ def _narrow(project: Project, labels: int) -> int:
     """The same before anything is widened, with so many labels."""
     if isinstance(project.strategy, ModalStrategy):
         return project.strategy.candidates
-    picks, spec = isinstance(strategies.bind(project.strategy), Picker), project.strategy
+    spec = project.strategy
     known = spec.diversity_until is not None and labels >= spec.diversity_until * len(schema.of(project).classes)
     spreads = spec.diversity != "none" and not known
-    return batch(project, labels) * spec.shortlist if picks or spreads else 0
+    return batch(project, labels) * spec.shortlist if spreads or _picks(spec) else 0
+
+
+def _picks(spec: StrategySpec) -> bool:
+    return isinstance(strategies.bind(spec), Picker)
 
 
 def _wide(project: Project, view: PoolView, narrow: int) -> int:
     """How far a shortlist of this length may be widened. Between two classes there is one border: nothing to gain."""
     spec = project.strategy
-    if spec.widen == 1 or spec.diversity == "none" or len(view.class_counts) < 3:
+    if spec.widen == 1 or spec.diversity == "none" or _picks(spec) or len(view.class_counts) < 3:
         return 0
     return min(spec.widen * narrow, len(view.waiting) // _PART, WIDEST)
 
@@ -155,7 +161,7 @@ def _reach(project: Project, view: PoolView, source: EvidenceSource, *, near: In
     """How many of the candidates, best score first, a batch is chosen among.
 
     Where classes are about as frequent the shape of the pool says more than its borders, and where some are rare the
-    sure items are of the others: so as many as bring the classes that lack labels hardly less than the best do.
+    sure items are of the others: so as many as bring the classes that the labels are short of no less than the best.
     """
     labels = len(view.labeled)
     most = _narrow(project, labels)
@@ -163,7 +169,8 @@ def _reach(project: Project, view: PoolView, source: EvidenceSource, *, near: In
     wide = near[: _wide(project, view, most)]
     if len(wide) <= narrow:
         return narrow
-    brings = probabilities_of(source, wide) @ balance.deficit(view.class_counts, targets(project))
+    wanted, counts = targets(project), view.class_counts
+    brings = probabilities_of(source, wide) @ (balance.deficit(counts, wanted) * mute.short(counts, wanted))
     return len(wide) if brings.mean() >= _NO_LESS * brings[:narrow].mean() else narrow
 
 
@@ -175,7 +182,7 @@ def _worthy(spec: StrategySpec, scores: Floats, count: int) -> int:
 
 def batch(project: Project, labels: int) -> int:
     """Queries that are chosen together, when there are so many labels."""
-    return project.strategy.batch or project.retrain.step(labels) or 50
+    return project.strategy.batch or min(project.retrain.step(labels) or 50, _TOGETHER)
 
 
 def _evidence(

@@ -242,7 +242,8 @@ def herding(
     known = points[:0] if labeled is None else project(labeled)
     if radius is None:
         radius = _radius(points, count + len(known), rng)
-    able = np.arange(n) if n <= max(candidates, count) else rng.permutation(n)[: max(candidates, count)]
+    choice = max(candidates, 2 * count)
+    able = np.arange(n) if n <= choice else rng.permutation(n)[:choice]
     most = max(_KERNELS // len(able), _COVERED)
     rows = np.arange(n) if n <= most else rng.permutation(n)[:most]
     weighs = heavy[rows].astype(points.dtype)

@@ -6,6 +6,9 @@ from pydantic import Field, field_validator, model_validator
 
 from labelloop.projects.section import Section
 
+_FEW = 5
+"""Labels from one training to the next at first, where a project does not say."""
+
 
 class Retrain(Section):
     """When a training is due. Conditions that are not given never hold; with none, `labels = 5` and `growth = 0.1`."""
@@ -16,7 +19,7 @@ class Retrain(Section):
     """Labels since the last training was asked for."""
     growth: float | None = Field(default=None, gt=0, le=10)
     """The same as a part of the labels there were then; the larger of the two counts. With `labels = 5, growth = 0.1`
-    trainings come every five labels at first, and every hundred at a thousand."""
+    trainings come every five labels at first, and every hundred at a thousand; without `labels` it is five, too."""
     every: float | None = Field(default=None, ge=1)
     """Seconds since the last training was asked for, if labels came in between."""
     schedule: str | None = None
@@ -30,7 +33,7 @@ class Retrain(Section):
         """Labels that never lead to a training are for nobody, so whoever says nothing gets what was measured best."""
         conditions = {"labels", "growth", "every", "schedule", "class_minimum"}
         silent = isinstance(given, dict) and not conditions & given.keys()
-        return given | {"labels": 5, "growth": 0.1} if silent else given
+        return given | {"labels": _FEW, "growth": 0.1} if silent else given
 
     @field_validator("schedule")
     @classmethod
@@ -47,7 +50,7 @@ class Retrain(Section):
         """
         if self.growth is None:
             return self.labels
-        return max(self.labels or 1, int(self.growth * labels))
+        return max(self.labels or _FEW, int(self.growth * labels))
 
 
 class Promote(Section):

@@ -38,8 +38,8 @@ class BaseStrategy(Section):
     """Candidates that score less than this part of the best score are left out, down to two per query: where few items
     are in doubt, diversity does not wander off to sure ones. Margins count from -1."""
     widen: int = Field(default=1, ge=1)
-    """Diversity chooses among so many times as many candidates, and whatever they score, where these bring the classes
-    that the labels are short of no less. A quarter of what waits at most; three classes or more."""
+    """Diversity chooses among so many times as many candidates, and whatever they score, where these bring no less of
+    the classes that the labels are short of. A quarter of what waits and 20,000 at most; three classes or more."""
     diversity_until: int | None = Field(default=None, ge=1)
     """Labels per class, on average, from which on the score alone decides: what spread helps to learn at first, a model
     that knows the classes need not be told."""

@@ -4,7 +4,7 @@ Which names of strategies there are is not known here: the project file and the 
 """
 
 from labelloop.domain.errors import InvalidProject
-from labelloop.projects import ColdStart, ModalStrategy, PluginStrategy, Project, StrategySpec, parse
+from labelloop.projects import BaseStrategy, ColdStart, ModalStrategy, PluginStrategy, Project, StrategySpec, parse
 
 RANDOM = "random"
 
@@ -21,12 +21,13 @@ def arm(project: Project, strategy: str, *, first: int, batch: int, growth: floa
     """The project with this strategy, asked without an audit, because the score is measured on the test set.
 
     The project's own strategy keeps its section of the file. Another one gets its defaults and the project's cold
-    start, and after a `+` a rule that spreads its batches, as in `margin+none` and `entropy+herding`. `random` starts
-    at random and leaves the minority lane out: it is the yardstick. `first`, `batch`, `growth` stand for the project's
-    own retrain rules, because a batch is chosen for as many labels as come before a training.
+    start; where a `+` says how its batches are spread, as in `margin+none` and `entropy+herding`, it gets all that the
+    project says of batches. `random` starts at random and leaves the minority lane out: it is the yardstick. `first`,
+    `batch`, `growth` stand for the project's own retrain rules, because a batch is chosen for as many labels as come
+    before a training.
 
     Raises:
-        InvalidProject: no strategy has this name; lists the known ones.
+        InvalidProject: no strategy has this name, or is spread so; lists the known ones.
     """
     lanes = project.lanes.model_copy(update={"audit": 0.0, "audit_items": None})
     if strategy == RANDOM:
@@ -49,8 +50,11 @@ def _exchanged(project: Project, strategy: str, cold_start: ColdStart) -> Strate
         section = {"kind": "plugin", "name": strategy, "cold_start": start}
     elif strategy == "plugin":
         raise InvalidProject("Ask for a plugin strategy by its own name.")
+    elif strategy.startswith(f"{RANDOM}+"):
+        raise InvalidProject("`random` draws by lot and spreads no batches; ask for it without the `+`.")
     elif "+" in strategy:
-        section["kind"], section["diversity"] = strategy.split("+", 1)
+        shared = project.strategy.model_dump(mode="json", include=set(BaseStrategy.model_fields))
+        section = shared | dict(zip(("kind", "diversity"), strategy.split("+", 1), strict=True))
     whole = project.model_dump(mode="json") | {"strategy": section}
     return parse(whole, origin=f"--strategies {strategy}").strategy
 

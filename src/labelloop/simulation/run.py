@@ -69,7 +69,7 @@ class Asked:
         """The terms of one project."""
         return Terms(
             budget=self.budget,
-            batch=self.batch if self.batch is not None else project.retrain.labels or 50,
+            batch=self.batch if self.batch is not None else project.retrain.step(0) or 50,
             first=self.first if self.first is not None else project.retrain.first,
             growth=project.retrain.growth if self.batch is None else None,
             noise=self.noise,
@@ -102,7 +102,7 @@ def run(  # noqa: PLR0913 - the terms of a simulation, all keyword
         strategies: names; the project's own keeps its section of the file.
         seeds: how many repeats.
         budget: labels of each replay; no more than the pool has.
-        batch: labels between two trainings; the project's `retrain.labels` when not given.
+        batch: labels between two trainings; the project's own when not given.
         first: labels before the first training; the project's `retrain.first` when not given.
         noise: probability of a wrong answer.
         data_dir: what $LABELLOOP_DATA stands for.
