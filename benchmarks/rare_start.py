@@ -1,6 +1,6 @@
 """A class with one known example among many thousands: how many of its rows are found within so many labels.
 
-The loop is replayed by the code that serves people (`loop.plan.compose`), from one positive of each choice, with the
+The loop is replayed by the code that serves people (`loop.compose`), from one positive of each choice, with the
 minority lane hunting. Beside the project's own way: its parts alone, and random. What a model could know at best is
 measured, too: trained on all other labels of the set, how high does it rank each positive that was never found?
 

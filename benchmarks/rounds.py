@@ -43,7 +43,7 @@ PROJECT = {
     "items": {"kind": "table"},
     "features": {"kind": "columns", "columns": [f"x{column}" for column in range(WIDTH)]},
     "model": {"kind": "sklearn", "parameters": {"max_iter": 200}},
-    "strategy": {"kind": "margin", "diversity": "herding", "shortlist": 50, "within": 0.5, "batch": 1_000},
+    "strategy": projects.RECOMMENDED.model_dump(mode="json", exclude_unset=True) | {"batch": 1_000},
     "lanes": {"informative": 0.8, "minority": 0.1, "audit": 0.1},
 }
 _MANY_ITEMS = """

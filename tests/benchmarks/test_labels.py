@@ -2,6 +2,7 @@
 
 import json
 import sys
+import tomllib
 
 import labels_arms
 import labels_page
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 from labels_play import Arm
 
-from labelloop.projects import Project, example, parse
+from labelloop.projects import example, parse
 from labelloop.strategies import Evidence, checked_pick
 
 DIGITS = labels_sets.Case(project=example("digits"), budget=80, random=120, first=20, batch=20)
@@ -72,11 +73,14 @@ def test_rows_of_two_runs_are_compared_over_the_seeds_that_both_have():
 
 
 def test_the_default_that_is_measured_is_what_a_project_gets_that_names_none():
-    """Numbers of a strategy that nobody gets by default would flatter."""
-    raw = DIGITS.project.model_dump(mode="json", exclude={"strategy"})
-    assert labels_arms.arms()["default"].project(DIGITS).strategy == parse(raw).strategy
-    case, rules = labels_sets.case("sms"), Project.model_validate(raw | {"retrain": {}}).retrain
+    """Numbers of a strategy that nobody gets by default would flatter, and so would a page that shows another."""
+    plain = parse(DIGITS.project.model_dump(mode="json", exclude={"strategy", "retrain"}))
+    assert labels_arms.arms()["default"].project(DIGITS).strategy == plain.strategy
+    case, rules = labels_sets.case("sms"), plain.retrain
     assert (case.first, case.batch, case.growth) == (rules.first, rules.labels, rules.growth)
+    shown = tomllib.loads(labels_page.PAGE.read_text(encoding="utf-8").split("```toml")[1].split("```")[0])
+    said = parse(plain.model_dump(mode="json") | shown)
+    assert (said.strategy, said.retrain) == (plain.strategy, plain.retrain)
 
 
 @pytest.mark.parametrize("arm", list(labels_arms.arms()))

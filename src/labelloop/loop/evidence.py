@@ -1,6 +1,6 @@
 """What composing a round may ask about the items of a pool, by their numbers; the service and the simulation answer.
 
-Not a verb: the narrow window between the rules that choose (plan, spread, minority) and where the arrays come from.
+Not a verb: the narrow window between the rules that choose (compose, spread, minority) and where the arrays come from.
 """
 
 from collections.abc import Iterator

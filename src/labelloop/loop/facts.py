@@ -1,4 +1,4 @@
-"""What a round was made of, kept beside it so that it can be made again; the order itself is `plan`'s.
+"""What a round was made of, kept beside it so that it can be made again; the order itself is made by `compose`.
 
 A round names its seed, model and pool version. What it must know besides changes by the second: who waited, what was
 out, which labels there were. It is kept as one immutable artifact (a bit for each item, four bytes for each label),

@@ -17,7 +17,7 @@ Formula = Callable[[Floats], Floats]
 
 OF_PROBABILITIES: Mapping[str, tuple[Formula, str]] = {
     "least_confidence": (acquisition.least_confidence, "smallest probability of the likeliest class first"),
-    "margin": (acquisition.margin, "closest race between the two likeliest classes first; the robust default"),
+    "margin": (acquisition.margin, "closest race between the two likeliest classes first; what the default asks by"),
     "entropy": (acquisition.entropy, "most spread-out probabilities first; weak with many classes"),
 }
 OF_COMMITTEE: Mapping[str, tuple[Formula, str]] = {
