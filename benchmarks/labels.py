@@ -1,8 +1,8 @@
 """How few labels each way of asking needs: eleven sets, our strategies, and the peers' by their own code.
 
 Every (set, strategy, seed) is one file in the cache, so a run that was stopped goes on where it was, and a longer run
-plays only what is missing. Everything is played by the code that serves people (`loop.compose`, `loop.train`); the audit
-lane is left out for all. Sets are read from $LABELLOOP_DATA.
+plays only what is missing. Everything is played by the code that serves people (`loop.compose`, `loop.train`); the
+audit lane is left out for all. Sets are read from $LABELLOOP_DATA.
 
     python benchmarks/labels.py [--sets sms,mnist] [--arms default,margin] [--seeds N] [--cache FOLDER]
     python benchmarks/labels.py --cached --arms all    # of what was played so far; plays the two yardsticks at most

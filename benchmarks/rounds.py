@@ -43,7 +43,6 @@ PROJECT = {
     "items": {"kind": "table"},
     "features": {"kind": "columns", "columns": [f"x{column}" for column in range(WIDTH)]},
     "model": {"kind": "sklearn", "parameters": {"max_iter": 200}},
-    "strategy": projects.RECOMMENDED.model_dump(mode="json", exclude_unset=True) | {"batch": 1_000},
     "lanes": {"informative": 0.8, "minority": 0.1, "audit": 0.1},
 }
 _MANY_ITEMS = """
@@ -122,7 +121,8 @@ def make_pool(size: int, *, hunt: bool) -> None:
     ports = wiring.build(settings)
     try:
         floors = {"minority": {"floors": {f"class-{CLASSES - 1}": 100_000}}} if hunt else {}
-        project = projects.parse(PROJECT | floors)
+        asked = projects.RECOMMENDED.model_dump(mode="json") | {"batch": 1_000}
+        project = projects.parse(PROJECT | floors | {"strategy": asked})
         ports.projects.create(project, ports.clock.now())
         codes = _write_features(ports, project, size, settings.home)
         _write_items(settings, size, codes)

@@ -1,8 +1,8 @@
 """fallback: a round whose strategy cannot be believed is ordered by another, and says so.
 
 What is believable is decided where answers come in (`strategies.checked_score`, the maths); here it is decided what
-stands in: plain margin, and where the model itself says nonsense, chance. A round says which and why in its stats, and how
-often that has happened so far.
+stands in: plain margin, and where the model itself says nonsense, chance. A round says which and why in its stats, and
+how often that has happened so far.
 """
 
 from collections.abc import Callable, Mapping
