@@ -18,7 +18,7 @@ from labelloop.loop.pool import encode
 from labelloop.maths import bandit
 from labelloop.maths.arrays import Ints
 from labelloop.ports import Ports
-from labelloop.projects import AutoStrategy, BaseStrategy, Project, ScoreStrategy
+from labelloop.projects import AutoStrategy, Project, ScoreStrategy
 
 REMEMBERED = 200
 """Rounds that are looked back on; older ones have faded."""
@@ -60,10 +60,7 @@ def settled(arm: str, codes: Ints, class_counts: Ints) -> Played:
 
 def as_arm(project: Project, arm: str) -> Project:
     """The project asked by one arm of its strategy."""
-    kind, _, diversity = arm.partition("+")
-    shared = project.strategy.model_dump(include=set(BaseStrategy.model_fields))
-    section = shared | {"kind": kind, "diversity": diversity or "none"}
-    return project.model_copy(update={"strategy": ScoreStrategy.model_validate(section)})
+    return project.model_copy(update={"strategy": ScoreStrategy.model_validate(project.strategy.asked_by(arm))})
 
 
 def resolve(

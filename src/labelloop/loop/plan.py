@@ -43,7 +43,6 @@ def plan(ports: Ports, name: str, beat: Beat) -> Round | None:
     before = ports.rounds.serving(name)
     seed = _seed(project, before)
     wanted, stats = auto.resolve(ports, project, champion=row.champion, seed=seed)
-
     past = Credit.from_json(before.stats.get("minority") if before else None)
 
     def ask(asking: Project) -> Composed:

@@ -24,7 +24,7 @@ from labelloop.strategies import Evidence, Need, Picker
 COLD_SAMPLE = 20_000
 """A first batch looks at so many items at most, drawn at random."""
 WIDEST = 20_000
-"""Candidates of a shortlist that was widened, at most: choosing a thousand of them takes half a second."""
+"""Candidates of a shortlist that was widened, at most, so that a round takes no longer in a large pool."""
 _PART = 4
 """A shortlist is widened to one in so many of the items that wait, at most, so that scores still count."""
 _NO_LESS = 0.95

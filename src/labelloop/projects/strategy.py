@@ -4,7 +4,7 @@ A section that is given means what it says: its kind alone, and the keys beside 
 """
 
 import math
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints, field_validator
 
@@ -49,6 +49,12 @@ class BaseStrategy(Section):
     punctuation count as copies. Similarity is the cosine of features of length one, as of texts."""
     batch: int | None = Field(default=None, ge=1)
     """Queries chosen together by diversity; the retrain threshold when not given."""
+
+    def asked_by(self, name: str) -> dict[str, Any]:
+        """The section of another way of asking, such as `margin` or `entropy+herding`: all else of batches stays."""
+        kind, _, diversity = name.partition("+")
+        shared = self.model_dump(mode="json", include=set(BaseStrategy.model_fields))
+        return shared | {"kind": kind, "diversity": diversity or "none"}
 
 
 class ScoreStrategy(BaseStrategy):

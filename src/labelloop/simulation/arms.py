@@ -4,7 +4,7 @@ Which names of strategies there are is not known here: the project file and the 
 """
 
 from labelloop.domain.errors import InvalidProject
-from labelloop.projects import BaseStrategy, ColdStart, ModalStrategy, PluginStrategy, Project, StrategySpec, parse
+from labelloop.projects import ColdStart, ModalStrategy, PluginStrategy, Project, StrategySpec, parse
 
 RANDOM = "random"
 
@@ -53,8 +53,7 @@ def _exchanged(project: Project, strategy: str, cold_start: ColdStart) -> Strate
     elif strategy.startswith(f"{RANDOM}+"):
         raise InvalidProject("`random` draws by lot and spreads no batches; ask for it without the `+`.")
     elif "+" in strategy:
-        shared = project.strategy.model_dump(mode="json", include=set(BaseStrategy.model_fields))
-        section = shared | dict(zip(("kind", "diversity"), strategy.split("+", 1), strict=True))
+        section = project.strategy.asked_by(strategy)
     whole = project.model_dump(mode="json") | {"strategy": section}
     return parse(whole, origin=f"--strategies {strategy}").strategy
 
