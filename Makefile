@@ -2,7 +2,6 @@
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
-PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo up test check lint types arch pytest format bench bench-dispatch bench-labels bench-acquisition chaos docs constraints clean
@@ -39,8 +38,14 @@ types: setup ## Types
 arch: setup ## The walls: who may import whom
 	@$(BIN)/lint-imports
 
+# What starts services or watches the clock runs by itself, the rest side by side; both are run, whatever the first says.
 pytest: setup ## The tests alone (PYTEST_ARGS="-k name" for some)
+ifdef PYTEST_ARGS
 	@$(BIN)/pytest $(PYTEST_ARGS)
+else
+	@OMP_NUM_THREADS=1 $(BIN)/pytest -q --durations=5 -m 'not alone' --numprocesses logical --dist loadfile; first=$$?; \
+	$(BIN)/pytest -q --durations=10 -m alone && exit $$first
+endif
 
 format: setup ## Put the code into the house format
 	@$(BIN)/ruff check --fix-only --quiet .

@@ -2,9 +2,11 @@
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+HERE = Path(__file__).parent
 SKIPPED: list[str] = []
 
 
@@ -17,8 +19,17 @@ def _own_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     return
 
 
+STORES = ("contracts/bus", "contracts/queue", "contracts/store")
+ALONE = ("api", "cli", "client", "dispatch", "docs", "e2e", "page", "workers", *STORES)
+"""Folders whose tests start services, kill them or watch the clock: a busy machine would change what they see."""
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Tests of a GPU are left out where there is none: that is no gap in what CI proves about this machine."""
+    """Mark what must run by itself, and leave out tests of a GPU where there is none: no gap in what CI proves."""
+    for item in items:
+        if any(item.path.is_relative_to(HERE / folder) for folder in ALONE):
+            item.add_marker("alone")
     if any(item.get_closest_marker("gpu") for item in items):
         import torch
 

@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:  # importing little is the point here
     from labelloop.settings import Settings
 
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 PAUSE_SECONDS = 0.3
 
 
 def prepare(kind: str) -> "Settings":
     """Read the settings, pin the threads, set the logs up. Call it first."""
-    from labelloop.settings import Settings
+    from labelloop.settings import THREAD_VARIABLES, Settings
 
     settings = Settings()
     for variable in THREAD_VARIABLES:

@@ -12,6 +12,9 @@ from secrets import token_hex
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+"""What numeric libraries read their number of threads from, when they are loaded."""
+
 
 class Settings(BaseSettings):
     """Read from variables with the prefix LABELLOOP_, such as LABELLOOP_HOME."""

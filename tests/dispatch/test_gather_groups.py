@@ -1,5 +1,6 @@
 """What many ask in one transaction is decided as if they had come one after another, on both databases."""
 
+import pytest
 from conftest_loop import blobs, create, who
 
 from labelloop.domain.errors import IdempotencyMismatch, TooLarge
@@ -34,7 +35,7 @@ def propose(ports, *proposals, most=100, budget=None):
     ]
     ends = now.replace(year=now.year + 1)
     granted = ports.ledger.grant_all("plane", wanted, now=now, expires_at=ends, most=most, budget=budget)
-    return [[one.item for one in leases] for leases in granted]
+    return [[one.item for one in each.leases] for each in granted]
 
 
 def sheet(name, *leases, label="c0", key=None, role=Role.ANNOTATOR):
@@ -84,6 +85,22 @@ def test_the_budget_holds_inside_a_group(ports):
     held = [lease for name in ("anna", "bert") for lease in ports.ledger.held("plane", name, ports.clock.now())]
     assert len(held) == 7
     assert ask_all(ports, ("dora", 4)) == [[]]
+
+
+@pytest.mark.parametrize(
+    "changes, why",
+    [({"lease": {"maximum": 5}}, "as many leases as one may"), ({"stop": {"budget": 5}}, "budget is out on leases")],
+)
+def test_who_can_get_no_more_is_told_why_and_proposed_to_once(ports, monkeypatch, changes, why):
+    """Whatever else were proposed would be refused as well, and all of a group would wait for it."""
+    start(ports, **changes)
+    assert len(ask_all(ports, ("anna", 5))[0]) == 5
+    calls, before = [], ports.queue.propose_all
+    monkeypatch.setattr(ports.queue, "propose_all", lambda *all_, **more: calls.append(all_) or before(*all_, **more))
+    (batch,) = lease_all(ports, "plane", [Ask(who=who("anna"), count=500)])
+    assert (batch.leases, batch.retry_after) == ([], 1.0)
+    assert why in batch.reason
+    assert [pull.count <= 200 for _, pulls in calls for pull in pulls] == [True]
 
 
 def test_what_was_refused_to_one_of_a_group_is_the_others(ports):

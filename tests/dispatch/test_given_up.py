@@ -1,8 +1,8 @@
-"""A round that killed its workers is not given up for ever: without it nobody would get work again."""
+"""What becomes of jobs that killed their workers: a round is tried again, a training waits for more labels."""
 
 from datetime import timedelta
 
-from conftest_loop import blobs, create, run_jobs, who
+from conftest_loop import blobs, create, label, run_jobs, start, who
 
 from labelloop.domain.states import JobKind, JobState
 from labelloop.loop.ingest import ingest
@@ -10,7 +10,7 @@ from labelloop.loop.lease import lease
 from labelloop.loop.tend import ATTEMPTS, PAUSE, SILENCE, tend
 
 
-def kill_workers(ports, clock):
+def kill_workers(ports, clock, kind=JobKind.PLAN):
     """Every worker that takes the waiting job up dies; returns the job as it was given up."""
     for _ in range(ATTEMPTS + 1):
         tend(ports, "plane")
@@ -18,7 +18,7 @@ def kill_workers(ports, clock):
             ports.jobs.claim(job.id, job.attempt, clock.now())
         clock.turn(SILENCE.total_seconds() + 1)
     tend(ports, "plane")
-    return ports.jobs.recent("plane", JobKind.PLAN, 1)[0]
+    return ports.jobs.recent("plane", kind, 1)[0]
 
 
 def test_a_round_that_was_given_up_is_asked_for_again_after_a_while(ports, clock, monkeypatch):
@@ -38,3 +38,18 @@ def test_a_round_that_was_given_up_is_asked_for_again_after_a_while(ports, clock
     monkeypatch.setattr("labelloop.jobs.SETTLE_SECONDS", 0)
     run_jobs(ports)
     assert len(lease(ports, "plane", who("anna"), 5).leases) == 5
+
+
+def test_a_training_that_was_given_up_is_asked_for_again_when_there_are_more_labels(ports, clock, monkeypatch):
+    """The same labels would kill the next workers, too; and a training is not urgent: the champion goes on."""
+    monkeypatch.setattr("labelloop.jobs.ports", lambda: ports)
+    monkeypatch.setattr("labelloop.jobs.SETTLE_SECONDS", 0)
+    truth = start(ports)
+    label(ports, truth, count=30)
+    first = kill_workers(ports, clock, JobKind.TRAIN)
+    assert (first.state, first.problem["type"]) == (JobState.FAILED, "gave-up")
+    clock.turn(PAUSE / timedelta(seconds=1))
+    assert kill_workers(ports, clock, JobKind.TRAIN).id == first.id
+    label(ports, truth, count=30)
+    assert tend(ports, "plane").asked
+    assert ports.jobs.recent("plane", JobKind.TRAIN, 1)[0].id != first.id

@@ -66,7 +66,7 @@ def test_audit_items_are_never_trained_on(ports):
     truth = start(ports)
     work(ports, truth)
     project, row = ports.projects.get("plane"), ports.projects.row("plane")
-    trained, _ = training_labels(ports, project, row.audit_threshold)
+    trained, _ = training_labels(ports, project, row.audit_threshold, items=row.items)
     audited, _ = audit_labels(ports, project, row.audit_threshold)
     assert len(audited) >= 10
     assert not set(trained) & set(audited)

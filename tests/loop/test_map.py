@@ -176,3 +176,15 @@ def test_the_picture_has_three_panels_in_every_format(ports, tmp_path):
     assert "<svg" in (tmp_path / "map.svg").read_text()
     pool_map(drawn, tmp_path / "map.pdf")
     assert (tmp_path / "map.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_a_strategy_that_falls_back_leaves_its_scores_out_of_the_map(ports):
+    """A committee that the model does not have: rounds go on by margin, and the map shows what there is to show."""
+    truth = start(ports, strategy={"kind": "bald"})
+    for _ in range(3):
+        label(ports, truth, count=15)
+        tend(ports, "plane")
+        run_jobs(ports)
+    points = draw(ports)["points"]
+    assert set(points["score"]) == {None}
+    assert None not in points["doubt"]

@@ -44,13 +44,14 @@ def test_committees_of_every_kind_rank_the_queue(ports, model, strategy):
     assert "fallback" not in serving.stats
 
 
-def test_a_small_convolution_learns_pictures(ports):
-    """Rows of grey values through a CNN: bright and dark pictures are told apart."""
+@pytest.mark.parametrize("size", [{"size": [8, 8]}, {}])
+def test_a_small_convolution_learns_pictures(ports, size):
+    """Rows of grey values through a CNN: bright and dark pictures are told apart, whoever says their size."""
     create(
         ports,
         labels={"kind": "classes", "classes": ["dark", "bright"]},
         items={"kind": "image", "field": "image", "shard_size": 64},
-        features={"kind": "pixels", "field": "image", "size": [8, 8], "maximum": 16},
+        features={"kind": "pixels", "field": "image", "maximum": 16, **size},
         model={"kind": "torch_cnn", "channels": [4], "hidden": 8, "epochs": 20, "calibrate": False},
     )
     shades = [(at * 7) % 17 for at in range(80)]

@@ -73,7 +73,9 @@ def test_synthetic_items_do_not_hide_a_shortage(ports):
     truth, _ = with_made_up(ports)
     model = trained(ports, truth)
     view = look(ports, ports.projects.get("plane"), items=240)
-    real = training_labels(ports, ports.projects.get("plane"), ports.projects.row("plane").audit_threshold)[1]
+    real = training_labels(ports, ports.projects.get("plane"), ports.projects.row("plane").audit_threshold, items=240)[
+        1
+    ]
     np.testing.assert_array_equal(view.class_counts, np.bincount(real, minlength=3))
     assert sum(model.provenance["class_counts"].values()) == model.labels
 
@@ -90,8 +92,8 @@ def test_synthetic_items_are_trained_on_and_shown_in_set_and_provenance(ports):
     assert model.provenance["synthetic"] == {"items": dict(expected), "rows": None}
     project = ports.projects.get("plane")
     real, given = (
-        training_labels(ports, project, ports.projects.row("plane").audit_threshold),
-        synthetic_labels(ports, project),
+        training_labels(ports, project, ports.projects.row("plane").audit_threshold, items=240),
+        synthetic_labels(ports, project, items=240),
     )
     nothing = (given[0][:0], given[1][:0])
     mixed = tuple(np.concatenate(parts) for parts in zip(real, given, strict=True))

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from labelloop.maths.balance import minority_scores
+from labelloop.maths.selection import uniform_hash
 from labelloop.maths.streaming import Best, Contenders
 
 
@@ -69,19 +70,34 @@ def test_minority_rows_of_blocks_are_those_of_the_whole(seed, rows, classes, cut
     if seed % 2:  # with many ties
         probabilities = np.round(probabilities * 4 + 0.01) / 4
     counts = rng.integers(0, 4, classes)
-    contenders = Contenders(count, counts)
+    contenders = Contenders(count, counts, seed=1)
     for block in _cut(rows, cuts):
         contenders.add(block, probabilities[block])
-    best = contenders.best(seed=1)
-    expected = minority_scores(probabilities, counts)
+    best, expected = contenders.best(), np.empty(rows)
+    drawn = np.argsort(uniform_hash(1, np.arange(rows)), kind="stable")
+    expected[drawn] = minority_scores(probabilities[drawn], counts)
     np.testing.assert_array_equal(best.scores, np.sort(expected)[::-1][:count])
     np.testing.assert_array_equal(best.scores, expected[best.numbers])
+
+
+def test_ties_of_the_minority_lane_fall_by_lot():
+    """Of rows that say the same none is asked for standing first in the pool; another seed asks for others."""
+    said = np.array([[0.6, 0.3, 0.1], [0.3, 0.6, 0.1], [0.2, 0.2, 0.6]])
+    probabilities = said[np.random.default_rng(0).integers(0, 3, 20_000)]
+    chosen = []
+    for seed in (0, 1):
+        contenders = Contenders(300, np.array([50, 50, 1]), seed=seed)
+        for start in range(0, 20_000, 1_000):
+            contenders.add(np.arange(start, start + 1_000), probabilities[start : start + 1_000])
+        chosen.append(contenders.best().numbers)
+    assert len(np.intersect1d(*chosen)) < 60
+    assert all(abs(np.median(numbers) - 10_000) < 2_000 for numbers in chosen)
 
 
 def test_contenders_hold_little():
     """What is held does not grow with the pool."""
     rng, held = np.random.default_rng(0), []
-    contenders = Contenders(10, np.array([5, 1, 0]))
+    contenders = Contenders(10, np.array([5, 1, 0]), seed=0)
     for start in range(0, 60_000, 1_000):
         contenders.add(np.arange(start, start + 1_000), rng.dirichlet(np.ones(3), size=1_000))
         held.append(sum(map(len, contenders._numbers)))

@@ -61,6 +61,13 @@ class Outcome(StrEnum):
     REJECTED = "rejected"
 
 
+class Bound(StrEnum):
+    """What keeps an annotator from more leases, whichever items are proposed."""
+
+    MOST = "most"
+    BUDGET = "budget"
+
+
 class Role(StrEnum):
     """What a key may do; each role may do all that the ones before it may."""
 

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, NewType, TypedDict
 
 from labelloop.domain.skills import Skills
 from labelloop.domain.states import (
+    Bound,
     ItemState,
     JobKind,
     JobState,
@@ -215,6 +216,14 @@ class Lease:
     data: Mapping[str, Json]
     lane: Lane
     expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Granted:
+    """What came of a proposal; `bound` says what would keep this annotator from other items, too."""
+
+    leases: list[Lease]
+    bound: Bound | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

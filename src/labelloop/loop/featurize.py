@@ -34,11 +34,22 @@ def featurize(ports: Ports, project: Project, items: int, beat: Beat) -> None:
         InvalidFeatures: many items, or all, cannot be turned into numbers; names one of them and what to do.
     """
     size = project.items.shard_size
+    _adopt(ports, project, items)
     for shard in shards(project, items):
         rows = min(size, items - shard * size)
         if ports.features.rows(project, shard) < rows:
             beat(shard * size / items, f"features of shard {shard}")
             _ensure(ports, project, shard, ports.pool.span(project.name, shard * size, shard * size + rows))
+
+
+def _adopt(ports: Ports, project: Project, items: int) -> None:
+    """Forget what is kept of another pool under this name, scores included; one item of each shard tells."""
+    size = project.items.shard_size
+    counts = [min(ports.features.rows(project, shard), items - shard * size) for shard in shards(project, items)]
+    last = [ItemNumber(shard * size + rows - 1) for shard, rows in enumerate(counts) if rows]
+    if last and not ports.features.adopt(project, ports.pool.items(project.name, last)):
+        ports.scores.discard(project, [])
+        log.warning("featurize.another_pool", project=project.name, shards=len(last))
 
 
 def _ensure(ports: Ports, project: Project, shard: int, items: list[Item]) -> None:

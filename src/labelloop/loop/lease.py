@@ -12,16 +12,31 @@ from datetime import datetime, timedelta
 from labelloop.domain import policy, skills
 from labelloop.domain.errors import TooLarge, TooOften, Unavailable
 from labelloop.domain.skills import Skills
-from labelloop.domain.states import Lane, Outcome, ProjectState, Role
-from labelloop.domain.types import Candidate, Identity, ItemNumber, Lease, LeaseId, LeaseOutcome, Proposal, Pull
+from labelloop.domain.states import Bound, Lane, Outcome, ProjectState, Role
+from labelloop.domain.types import (
+    Candidate,
+    Granted,
+    Identity,
+    ItemNumber,
+    Lease,
+    LeaseId,
+    LeaseOutcome,
+    Proposal,
+    Pull,
+)
 from labelloop.ports import Ports
-from labelloop.projects import Project
+from labelloop.projects import LeaseRules, Project
 
 MAX_COUNT = 1_000
 TRIES = 4
 """How often a batch that SQL refused in part is filled up again."""
 RETRY_AFTER = 1.0
 """Seconds after which an empty-handed annotator may ask again: a lease may expire or a round be planned meanwhile."""
+
+_BOUND = {
+    Bound.MOST: "you hold as many leases as one may in this project; answer some or give them back",
+    Bound.BUDGET: "the rest of the budget is out on leases; ask again, for some may come back",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,8 +85,9 @@ def lease_all(ports: Ports, name: str, asks: Sequence[Ask]) -> list[LeaseBatch |
     else:
         reason = "the first round is being planned" if row.round is None else "no item is free for you now"
         idle = LeaseBatch(leases=[], reason=reason, retry_after=RETRY_AFTER)
-        if requirements and any(not desk.leases for desk in fair):
-            _say_what_is_missing(ports, name, [desk for desk in fair if not desk.leases], requirements)
+        idlers = [desk for desk in fair if not desk.leases and desk.reason is None]
+        if requirements and idlers:
+            _say_what_is_missing(ports, name, idlers, requirements)
     return [desk.batch(name, idle) for desk in desks]
 
 
@@ -112,10 +128,11 @@ class _Desk:
     def missing(self) -> int:
         return self.count - len(self.leases) - len(self.candidates)
 
-    def pull(self, allowed: int | None, *, review: bool) -> Pull:
+    def pull(self, rules: LeaseRules, *, review: bool) -> Pull:
         """What to ask the queue for; the first pull of a call is counted, the others belong to it."""
-        pulls, self.uncounted = allowed if self.uncounted else None, False
-        return Pull(annotator=self.who.subject, count=self.missing, review=review, pulls=pulls, covers=self.covers)
+        pulls, self.uncounted = rules.pulls_per_minute if self.uncounted else None, False
+        count = min(self.missing, rules.maximum)
+        return Pull(annotator=self.who.subject, count=count, review=review, pulls=pulls, covers=self.covers)
 
     def batch(self, name: str, idle: LeaseBatch) -> LeaseBatch | TooLarge:
         if not 1 <= self.count <= MAX_COUNT:
@@ -149,9 +166,7 @@ def _fill(ports: Ports, project: Project, desks: Sequence[_Desk], *, fresh: bool
             most=project.lease.maximum,
             budget=project.stop.budget,
         )
-        desks = [
-            desk for desk, leases in zip(desks, granted, strict=True) if _refused(ports, project.name, desk, leases)
-        ]
+        desks = [desk for desk, one in zip(desks, granted, strict=True) if _refused(ports, project.name, desk, one)]
 
 
 def _propose(
@@ -160,7 +175,7 @@ def _propose(
     asking = [desk for desk in desks if desk.missing > 0 and desk.too_often is None]
     if not asking:
         return
-    pulls = [desk.pull(project.lease.pulls_per_minute, review=review) for desk in asking]
+    pulls = [desk.pull(project.lease, review=review) for desk in asking]
     for desk, proposed in zip(asking, ports.queue.propose_all(project.name, pulls, expires_at=expires_at), strict=True):
         if isinstance(proposed, TooOften):
             desk.too_often = proposed
@@ -168,15 +183,17 @@ def _propose(
             desk.candidates += proposed
 
 
-def _refused(ports: Ports, name: str, desk: _Desk, granted: list[Lease]) -> bool:
-    """Take what SQL granted into the batch; whether it refused something, which Redis then learns."""
-    refused = {candidate.item for candidate in desk.candidates} - {one.item for one in granted}
-    desk.leases += granted
+def _refused(ports: Ports, name: str, desk: _Desk, granted: Granted) -> bool:
+    """Take what SQL granted into the batch; whether it refused what others may stand in for. Redis learns of it."""
+    refused = {candidate.item for candidate in desk.candidates} - {one.item for one in granted.leases}
+    desk.leases += granted.leases
     desk.candidates = []
+    if granted.bound is not None:
+        desk.reason = _BOUND[granted.bound]
     if refused:
         with suppress(Unavailable):  # the steward's sync repairs what Redis did not hear
             ports.queue.drop(name, desk.who.subject, ports.ledger.slots(name, sorted(refused)))
-    return bool(refused)
+    return bool(refused) and granted.bound is None
 
 
 def open_leases(ports: Ports, name: str, who: Identity) -> LeaseBatch:

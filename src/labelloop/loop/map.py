@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from labelloop import schema, strategies
-from labelloop.domain.errors import InvalidFeatures, NoMap, StrategyFailed
+from labelloop.domain.errors import InvalidFeatures, InvalidProject, NoMap, StrategyFailed
 from labelloop.domain.states import ItemState, Lane
 from labelloop.domain.types import ItemNumber, Json
 from labelloop.loop.featurize import Beat
@@ -194,7 +194,7 @@ def _scores(project: Project, model: Calibrated, features: Matrix, probabilities
     )
     try:
         return strategies.checked_score(strategy, evidence, np.random.default_rng(project.seed))
-    except StrategyFailed:
+    except (StrategyFailed, InvalidProject):  # the round fell back, too
         return np.full(features.shape[0], np.nan)
 
 

@@ -72,7 +72,9 @@ class Minority:
             at = _cuts(project, view, source)
             known = source.reliability()
             sure = None if known is None else np.array(known)
-            self._borders = Contenders(self._window, view.class_counts, targets=targets(project), at=at, sure=sure)
+            self._borders = Contenders(
+                self._window, view.class_counts, seed=self._ties, targets=targets(project), at=at, sure=sure
+            )
 
     @property
     def hopeful(self) -> bool:
@@ -136,7 +138,7 @@ class Minority:
         """
         ways, wanted, scores = self.hunt.ways(), {}, {}
         if self._borders is not None:
-            best, codes = self._borders.wanted(self._ties)
+            best, codes = self._borders.wanted()
             wanted = dict(zip(best.numbers.tolist(), codes.tolist(), strict=True))
             if not ways and self._doubt is None:
                 scores = dict(zip(best.numbers.tolist(), best.scores.tolist(), strict=True))

@@ -107,6 +107,7 @@ def rank(  # noqa: PLR0913 - what a round knows
         return compose(project, pool, unseen, rng, cold=True, texts=texts, past=past)
     eye = ModelEye(
         number=champion,
+        artifact=ports.models.get(project.name, champion).artifact,
         model=load_model(ports, project, champion),
         strategy=_column(project, seed),
         seed=seed,

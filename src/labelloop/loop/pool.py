@@ -54,7 +54,10 @@ class PoolView:
 
 
 def look(ports: Ports, project: Project, *, items: int) -> PoolView:
-    """The pool as it is now; fixes the audit threshold at the first look."""
+    """The first `items` of the pool as they are now; fixes the audit threshold at the first look.
+
+    What comes in while a round is made is left to the next: it has no features and no scores yet.
+    """
     row = ports.projects.row(project.name)
     threshold = row.audit_threshold
     if threshold is None:
@@ -65,23 +68,29 @@ def look(ports: Ports, project: Project, *, items: int) -> PoolView:
             items=project.lanes.audit_items,
         )
         threshold = ports.projects.fix_audit(project.name, wanted)
-    waiting = ports.pool.waiting(project.name)
+    waiting = _first(items, ports.pool.waiting(project.name))
     reserved = _reserved(project, waiting, threshold)
     reserve = waiting[reserved]
-    numbers, codes = training_labels(ports, project, threshold)
+    numbers, codes = training_labels(ports, project, threshold, items=items)
     none = np.zeros(0, dtype=np.int64)
     required, requirement = ports.pool.required(project.name) if row.requirements else (none, none)
+    required = _first(items, required)
     return PoolView(
         waiting=waiting[~reserved],
         reserve=reserve[np.argsort(draw(project, reserve), kind="stable")],
         class_counts=np.bincount(codes, minlength=len(schema.of(project).classes)),
         labeled=numbers,
         reserve_share=threshold / policy.HASH_RANGE,
-        in_flight=_in_flight(ports, project),
+        in_flight=_first(items, _in_flight(ports, project)),
         codes=codes,
         required=required,
-        requirement=requirement,
+        requirement=requirement[: len(required)],
     )
+
+
+def _first(items: int, numbers: Ints) -> Ints:
+    """Of ascending numbers those of the first `items` of a pool."""
+    return numbers[: np.searchsorted(numbers, items)]
 
 
 def _reserved(project: Project, numbers: Ints, threshold: int) -> Mask:
@@ -118,19 +127,20 @@ def votes_wanted(project: Project, lane: Lane, numbers: Ints) -> Ints:
     return wanted
 
 
-def training_labels(ports: Ports, project: Project, threshold: int) -> tuple[Ints, Ints]:
-    """Numbers and class codes of labels that may be trained on: all but the audit's."""
+def training_labels(ports: Ports, project: Project, threshold: int, *, items: int) -> tuple[Ints, Ints]:
+    """Numbers and class codes of labels that may be trained on: all of the first `items` but the audit's."""
     numbers, labels, sources = ports.pool.labeled(project.name)
     codes = encode(project, labels)
-    keep = (codes >= 0) & ((draw(project, numbers) >= threshold) | (sources == 1))
+    keep = (codes >= 0) & (numbers < items) & ((draw(project, numbers) >= threshold) | (sources == 1))
     return numbers[keep], codes[keep]
 
 
-def synthetic_labels(ports: Ports, project: Project) -> tuple[Ints, Ints]:
-    """Numbers and class codes of the items that were ingested as synthetic: for training, and nothing else."""
+def synthetic_labels(ports: Ports, project: Project, *, items: int) -> tuple[Ints, Ints]:
+    """Numbers and class codes of those of the first `items` that were ingested as synthetic: for training alone."""
     numbers, labels = ports.pool.synthetic(project.name)
     codes = encode(project, labels)
-    return numbers[codes >= 0], codes[codes >= 0]
+    keep = (codes >= 0) & (numbers < items)
+    return numbers[keep], codes[keep]
 
 
 def audit_labels(ports: Ports, project: Project, threshold: int) -> tuple[Ints, Ints]:

@@ -59,6 +59,7 @@ class ModelEye:
     """A model and how it looks at the pool in one round."""
 
     number: ModelNumber
+    artifact: str
     model: Calibrated
     strategy: str
     seed: int
@@ -66,8 +67,10 @@ class ModelEye:
 
     @property
     def column(self) -> str:
-        """Name of its columns. They depend on the strategy and on the model, which is immutable."""
-        return f"model-{self.number}-{self.strategy}"
+        """Name of its columns. They depend on the strategy and on the model, known by what it is and not by its number,
+        for another database beside the same files counts from one again.
+        """
+        return f"model-{self.number}-{self.artifact[:12]}-{self.strategy}"
 
 
 class ScoredPool:

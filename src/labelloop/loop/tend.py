@@ -104,6 +104,7 @@ def _give_up(ports: Ports, job: Job, now: datetime) -> None:
         "title": "Gave up",
         "detail": f"{ATTEMPTS} workers died or fell silent over this job. Look into their logs (memory?), then ask for"
         " a new one.",
+        "resolved": ports.pool.counts(job.project).resolved,
     }
     ports.jobs.finish(job.id, job.attempt, now=now, result=None, problem=problem)
 

@@ -63,13 +63,14 @@ class Fitting:
     """How a model is fitted: on rows and, beside them, on what is made up.
 
     given: features (m, d) and class codes (m,) of items that were ingested as synthetic. What the project's `synthetic`
-    makes comes on top. Neither is ever predicted to see how good the model is.
+    makes comes on top. Neither is ever predicted to see how good the model is. shape: that of one item's pixels.
     """
 
     estimators: Estimators
     project: Project
     seed: int
     given: tuple[Matrix, Ints] | None = None
+    shape: tuple[int, ...] | None = None
 
     def rows(self, features: Matrix, codes: Ints) -> tuple[Matrix, Ints]:
         """The rows to fit on: these, first, and what is made up to go with them."""
@@ -84,7 +85,7 @@ class Fitting:
     def fit(self, features: Matrix, codes: Ints) -> Classifier:
         """A classifier fitted on all of them."""
         rows, theirs = self.rows(features, codes)
-        return self.estimators.fit(self.project.model, rows, theirs, shape=pixel_shape(self.project), seed=self.seed)
+        return self.estimators.fit(self.project.model, rows, theirs, shape=self.shape, seed=self.seed)
 
 
 def fit(
@@ -95,15 +96,16 @@ def fit(
     *,
     seed: int,
     given: tuple[Matrix, Ints] | None = None,
+    shape: tuple[int, ...] | None = None,
 ) -> Calibrated:
     """Fit the project's model on rows (n, d) with class codes (n,), and its temperature on out-of-fold predictions.
 
-    `given` are synthetic rows and codes to fit on besides; see `Fitting`.
+    `given` are synthetic rows and codes to fit on besides, `shape` is that of one item's pixels; see `Fitting`.
 
     Raises:
         CannotTrain: fewer than two classes, or the estimator failed.
     """
-    fitting = Fitting(estimators=estimators, project=project, seed=seed, given=given)
+    fitting = Fitting(estimators=estimators, project=project, seed=seed, given=given, shape=shape)
     classifier = fitting.fit(features, codes)
     temperature, reliability, width = 1.0, None, len(schema.of(project).classes)
     held_out = _held_out(fitting, features, codes, width=width) if project.model.calibrate else None
@@ -112,14 +114,6 @@ def fit(
         found = balance.reliability(calibration.apply_temperature(held_out[0], temperature), held_out[1])
         reliability = tuple(found.round(4).tolist())
     return Calibrated(classifier=classifier, temperature=temperature, width=width, reliability=reliability)
-
-
-def pixel_shape(project: Project) -> tuple[int, ...] | None:
-    """Height, width and channels of one item where the project file says them."""
-    features = project.features
-    if features.kind != "pixels" or features.size is None:
-        return None
-    return (*features.size, 3 if features.colour else 1)
 
 
 def _held_out(fitting: Fitting, features: Matrix, codes: Ints, *, width: int) -> tuple[Floats, Ints] | None:
@@ -171,15 +165,16 @@ def train(ports: Ports, name: str, job: JobId, beat: Beat) -> Model:
         return done
     project, row = ports.projects.get(name), ports.projects.row(name)
     threshold = row.audit_threshold or 0
-    numbers, codes = training_labels(ports, project, threshold)
-    made_up = synthetic_labels(ports, project)
+    numbers, codes = training_labels(ports, project, threshold, items=row.items)
+    made_up = synthetic_labels(ports, project, items=row.items)
     chosen = _training_set(project, (numbers, codes), made_up)
     ports.models.keep_training_set(name, chosen, ports.clock.now())
     beat(0.1, f"training on {len(numbers)} labels")
     featurize(ports, project, row.items, lambda part, what: beat(0.1 + 0.2 * part, what))
     features = ports.features.take(project, numbers)
     given = (ports.features.take(project, made_up[0]), made_up[1])
-    model = fit(ports.estimators, project, features, codes, seed=project.seed, given=given)
+    shape = ports.features.shape(project)
+    model = fit(ports.estimators, project, features, codes, seed=project.seed, given=given, shape=shape)
     beat(0.8, "measuring on the audit")
     shown, known = (features, codes) if len(codes) else given  # before the first label there may be made-up rows
     complaint = degeneracy.diagnose(model.classifier.probabilities(shown), model.classifier.classes, np.unique(known))

@@ -69,19 +69,21 @@ class Contenders:
 
     A row can be among the first `count` only if it is among the closest of its wanted class, or among the likeliest of
     the class that it is claimed by. Of each so many are kept that nothing is lost, however the pool is cut into blocks.
+    Ties fall as with `Best`: a forest says the same of many rows, and those that came first are no better.
 
     Args:
         count: how many are wanted.
         class_counts: (classes,) labels so far, audit left out.
+        seed: breaks ties.
         targets: (classes,) shares to aim at, as in `balance.claims`.
         at: (classes,) cuts to ask around, as in `balance.claims`.
         sure: (classes,) from `balance.reliability`.
 
     Example:
-        >>> contenders = Contenders(1, np.array([30, 2]))
+        >>> contenders = Contenders(1, np.array([30, 2]), seed=0)
         >>> contenders.add(np.array([7]), np.array([[0.9, 0.1]]))
         >>> contenders.add(np.array([8]), np.array([[0.3, 0.7]]))
-        >>> contenders.best(seed=0).numbers.tolist()
+        >>> contenders.best().numbers.tolist()
         [8]
     """
 
@@ -90,11 +92,13 @@ class Contenders:
         count: int,
         class_counts: Ints,
         *,
+        seed: int,
         targets: Floats | None = None,
         at: Floats | None = None,
         sure: Floats | None = None,
     ) -> None:
         self._counts, self._targets, self._at, self._sure = class_counts, targets, at, sure
+        self._seed = seed
         # Rows that go to a class that is predicted for few leave their bucket; so many more must stand behind them.
         self._count, self._room = count, count + LEAST * len(class_counts)
         self._numbers: list[Ints] = []
@@ -106,18 +110,17 @@ class Contenders:
     def add(self, numbers: Ints, probabilities: Floats) -> None:
         """Take a block: numbers (n,), none twice, and calibrated probabilities (n, classes)."""
         found = balance.claims(probabilities, self._counts, targets=self._targets, at=self._at)
-        worth = np.flatnonzero(
-            (found.closeness > self._floor[found.wanted]) | (found.posterior > self._bar[found.lacking])
-        )
+        likely = (found.posterior > 0) & (found.posterior >= self._bar[found.lacking])
+        worth = np.flatnonzero((found.closeness >= self._floor[found.wanted]) | likely)
         self._numbers.append(numbers[worth])
         self._claims.append(found.rows(worth))
         self._held += len(worth)
         if self._held > 2 * (self._room + LEAST) * len(self._counts):
             self._prune()
 
-    def best(self, seed: int) -> Best:
-        """The choice, ties broken by the seed."""
-        best = Best(self._count, seed)
+    def best(self) -> Best:
+        """The choice."""
+        best = Best(self._count, self._seed)
         if self._held:
             self._prune()
             best.add(
@@ -128,9 +131,9 @@ class Contenders:
             )
         return best
 
-    def wanted(self, seed: int) -> tuple[Best, Ints]:
+    def wanted(self) -> tuple[Best, Ints]:
         """The choice, and the class that each of it is asked for, (≤ count,)."""
-        best = self.best(seed)
+        best = self.best()
         if not len(best.numbers):
             return best, best.numbers
         codes = balance.settled(self._claims[0], len(self._counts), least=LEAST)[0]
@@ -138,8 +141,13 @@ class Contenders:
         return best, codes[order[np.searchsorted(self._numbers[0][order], best.numbers)]]
 
     def _prune(self) -> None:
-        """Drop what can no longer come into the choice, and remember how good a newcomer must be."""
+        """Drop what can no longer come into the choice, and remember how good a newcomer must be.
+
+        Rows are put in the order of their lots first: whatever is sorted stably from here on breaks its ties by them.
+        """
         numbers, found = np.concatenate(self._numbers), balance.Claims.joined(self._claims)
+        drawn = np.argsort(uniform_hash(self._seed, numbers), kind="stable")
+        numbers, found = numbers[drawn], found.rows(drawn)
         close, self._floor = _heads(found.wanted, found.closeness, room=self._room, floor=self._floor)
         likely, self._bar = _heads(found.lacking, found.posterior, room=LEAST, floor=self._bar)
         kept = np.union1d(close, likely)
@@ -147,7 +155,7 @@ class Contenders:
 
 
 def _heads(group: Ints, value: Floats, *, room: int, floor: Floats) -> tuple[Ints, Floats]:
-    """Positions of the `room` largest of each group, of equal ones the first; and what beats the last of a full one."""
+    """Positions of the `room` largest of each group, of equal ones the first; and the value of the last, where full."""
     order = np.lexsort((-value, group))
     starts = np.searchsorted(group[order], np.arange(len(floor) + 1))
     last = starts[:-1] + room - 1

@@ -17,6 +17,7 @@ from labelloop.domain.types import (
     Ballot,
     Candidate,
     ExportRow,
+    Granted,
     Identity,
     IngestReport,
     Item,
@@ -157,13 +158,13 @@ class Ledger(Protocol):
         expires_at: datetime,
         most: int,
         budget: int | None = None,
-    ) -> list[list[Lease]]:
-        """Lease those candidates that the constraints allow, for each proposal in order; refuse the rest silently.
+    ) -> list[Granted]:
+        """Lease those candidates that the constraints allow, for each proposal in order; refuse the rest.
 
         Refused: items no longer open, without a free slot, that require a skill the annotator has not, or that he
-        holds, answered or skipped. `most`
-        bounds each annotator's open leases, `budget` counted votes plus live leases of the project. Each lease is
-        written with the serving round's model, strategy, score, planned rank, lane and selection probability.
+        holds, answered or skipped. `most` bounds each annotator's open leases, `budget` counted votes plus live leases
+        of the project. Each lease is written with the serving round's model, strategy, score, planned rank, lane and
+        selection probability.
         """
 
     def submit_all(
@@ -227,8 +228,10 @@ class Verdicts(Protocol):
     ) -> list[ItemNumber]:
         """Make POOLED items (all, or of the given) that so many annotators skipped DISPUTED. Returns those made so."""
 
-    def annotators(self, name: str) -> list[Mapping[str, Json]]:
-        """Per annotator: {"annotator", "accepted", "late", "surplus", "skipped", "open", "seconds", "agreed"}."""
+    def annotators(self, name: str, only: Subject | None = None) -> list[Mapping[str, Json]]:
+        """Of all who have or had work, or this one: {"annotator", "accepted", "late", "surplus", "skipped", "open",
+        "seconds", "agreed"}.
+        """
 
     def export(self, name: str) -> Iterator[ExportRow]:
         """Every resolved item with its label and provenance, by number, each with its copies behind it; streamed."""

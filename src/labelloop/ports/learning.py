@@ -19,8 +19,17 @@ class FeatureStore(Protocol):
             InvalidFeatures: names the item's key and field, and what to do.
         """
 
+    def adopt(self, project: Project, items: Sequence[Item]) -> bool:
+        """Whether the rows of these items were made of them; where one was not, all rows of the project are forgotten.
+
+        Files outlive a database: another one beside them, or a backup that was put back, has other items.
+        """
+
     def rows(self, project: Project, shard: int) -> int:
         """Rows of this shard that are computed; 0 when none."""
+
+    def shape(self, project: Project) -> tuple[int, ...] | None:
+        """Height, width and channels of one item's pixels; None for other features and before the first fit."""
 
     def shard(self, project: Project, shard: int) -> Matrix:
         """The rows of one shard, memory-mapped."""

@@ -43,7 +43,7 @@ def of_labels(name: str, settings: Settings) -> LabeledSet:
     try:
         project, row = ports.projects.get(name), ports.projects.row(name)
         threshold = row.audit_threshold or 0
-        asked = pool.training_labels(ports, project, threshold)
+        asked = pool.training_labels(ports, project, threshold, items=row.items)
         audit = pool.audit_labels(ports, project, threshold)
         data, tested = _split(ports, project, asked, audit)
         caveat = _caveat(labeled=len(asked[0]) + len(audit[0]), items=row.items, played=len(data.codes), tested=tested)
@@ -82,6 +82,7 @@ def _split(ports: Ports, project: Project, asked: tuple[Ints, Ints], audit: tupl
             codes=asked[1],
             test_features=ports.features.take(project, audit[0]),
             test_codes=audit[1],
+            shape=ports.features.shape(project),
         ), tested
     except InvalidFeatures as error:
         raise InvalidFeatures(f"{error.detail} A backtest reads the features that a round has computed.") from None

@@ -27,13 +27,15 @@ from labelloop.projects import Project
 class Data:
     """A labeled set, cut in two: features (n, d) and class codes (n,) of the pool, and the same of the test set.
 
-    A row of the pool is an item by its number: items are numbered in the order of the source, as ingest does.
+    A row of the pool is an item by its number: items are numbered in the order of the source, as ingest does. shape:
+    height, width and channels of one item's pixels, None for other features.
     """
 
     features: Matrix
     codes: Ints
     test_features: Matrix
     test_codes: Ints
+    shape: tuple[int, ...] | None = None
 
     def save(self, folder: Path) -> None:
         """Keep it in files that other processes map."""
@@ -41,13 +43,14 @@ class Data:
             ("pool", self.features, self.codes),
             ("test", self.test_features, self.test_codes),
         ):
-            arrays.save(folder, name, {"codes": codes, **shards.pack(features)}, notes={"width": features.shape[1]})
+            notes = {"width": features.shape[1], "shape": self.shape}
+            arrays.save(folder, name, {"codes": codes, **shards.pack(features)}, notes=notes)
 
     @classmethod
     def load(cls, folder: Path) -> "Data":
         """Read what `save` kept, memory-mapped."""
-        (features, codes), (test_features, test_codes) = _read(folder, "pool"), _read(folder, "test")
-        return cls(features=features, codes=codes, test_features=test_features, test_codes=test_codes)
+        (features, codes, shape), (test_features, test_codes, _) = _read(folder, "pool"), _read(folder, "test")
+        return cls(features=features, codes=codes, test_features=test_features, test_codes=test_codes, shape=shape)
 
 
 def load(project: Project, *, data_dir: Path | None, folder: Path) -> Data:
@@ -70,6 +73,7 @@ def load(project: Project, *, data_dir: Path | None, folder: Path) -> Data:
         codes=_codes(project, labeled.pool),
         test_features=_features(files, project, labeled.test, shard=later),
         test_codes=_codes(project, labeled.test),
+        shape=files.shape(project),
     )
 
 
@@ -93,8 +97,10 @@ def _codes(project: Project, rows: Sequence[NewItem]) -> Ints:
     return np.array([code[row.label or ""] for row in rows], dtype=np.int64)  # the source has checked them
 
 
-def _read(folder: Path, name: str) -> tuple[Matrix, Ints]:
+def _read(folder: Path, name: str) -> tuple[Matrix, Ints, tuple[int, ...] | None]:
     kept = arrays.read(folder, name)
     if kept is None:
         raise FileNotFoundError(f"{folder}: there is no set of arrays {name!r}")
-    return shards.unpack(kept.arrays, int(kept.notes["width"])), np.asarray(kept.arrays["codes"])
+    shape = kept.notes.get("shape")
+    features = shards.unpack(kept.arrays, int(kept.notes["width"]))
+    return features, np.asarray(kept.arrays["codes"]), None if shape is None else tuple(shape)

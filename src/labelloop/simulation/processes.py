@@ -19,6 +19,7 @@ from labelloop.adapters.estimators import EstimatorKinds
 from labelloop.domain.errors import Unavailable
 from labelloop.loop.train import fit
 from labelloop.projects import Project
+from labelloop.settings import THREAD_VARIABLES
 from labelloop.simulation.arms import arm
 from labelloop.simulation.data import Data
 from labelloop.simulation.replay import Terms, replay
@@ -27,7 +28,6 @@ from labelloop.simulation.score import scorer
 
 ALL = "all labels"
 """How the fit on the whole pool is called."""
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "LABELLOOP_THREADS")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,15 +85,21 @@ def play_all(tasks: Sequence[Task], *, jobs: int, note: Callable[[Task, Curve], 
 def full_data_score(project: Project, data: Data, *, first: int, batch: int) -> float:
     """The test score of the project's model fitted on the whole pool."""
     played = arm(project, "random", first=first, batch=batch)
-    model = fit(EstimatorKinds(), played, data.features, data.codes, seed=project.seed)
+    model = fit(EstimatorKinds(), played, data.features, data.codes, seed=project.seed, shape=data.shape)
     return scorer(project)(model.probabilities(data.test_features), data.test_codes)
+
+
+def cores() -> int:
+    """Cores that this process may use; all of the machine's where the system does not say."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @contextmanager
 def one_thread() -> Iterator[None]:
     """Spawned processes read these when they import NumPy: more threads than cores cost many times the CPU."""
-    before = {name: os.environ.get(name) for name in THREAD_VARIABLES}
-    os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))
+    variables = (*THREAD_VARIABLES, "LABELLOOP_THREADS")
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(dict.fromkeys(variables, "1"))
     try:
         with threadpool_limits(1):
             yield

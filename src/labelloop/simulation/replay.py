@@ -230,7 +230,7 @@ class _Asking:
         codes, features = np.array(self.codes, dtype=np.int64), self._data.features[self.asked]
         seed = int(self._seeds.integers(2**31))
         try:
-            model = fit(estimators, self._project, features, codes, seed=seed)
+            model = fit(estimators, self._project, features, codes, seed=seed, shape=self._data.shape)
         except CannotTrain:
             return
         one = model.classifier

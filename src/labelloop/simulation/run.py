@@ -3,7 +3,6 @@
 The same seeds give the same simulation, whatever the number of processes, and whether curves were kept or played.
 """
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +18,7 @@ from labelloop.simulation import kept, oracles, variants
 from labelloop.simulation.arms import arm
 from labelloop.simulation.kept import Kept
 from labelloop.simulation.oracles import Oracles
-from labelloop.simulation.processes import ALL, Task, full_data_score, one_thread, play_all
+from labelloop.simulation.processes import ALL, Task, cores, full_data_score, one_thread, play_all
 from labelloop.simulation.replay import Terms
 from labelloop.simulation.results import Curve, Simulation
 from labelloop.simulation.score import score_name, scorer
@@ -151,7 +150,7 @@ def run_all(labeled: Sequence[LabeledSet], asked: Asked, progress: Beat | None =
             heard(len(found) / len(tasks), task.words)
 
         waiting = [task for task in tasks if task.key not in found]
-        play_all(waiting, jobs=asked.jobs or len(os.sched_getaffinity(0)), note=note)
+        play_all(waiting, jobs=asked.jobs or cores(), note=note)
     curves = [_curves(at, arms[at], asked.seeds, found) for at in range(len(labeled))]
     full = [{model: found[at, _full(model), 0].scores[-1] for model in _models(asked)} for at in range(len(labeled))]
     return [_gathered(one, asked, pools[at], curves[at], full[at]) for at, one in enumerate(labeled)]

@@ -5,10 +5,8 @@ import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from labelloop.settings import Settings
+from labelloop.settings import THREAD_VARIABLES, Settings
 from labelloop.supervisor.child import Program
-
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -91,6 +91,22 @@ def test_rows_are_computed_once_and_read_by_all(
     assert files == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.suffix in {".npy", ".json"}}
 
 
+def test_rows_of_another_pool_are_known_by_any_item(
+    project: Callable[..., Any], pool: Callable[[int], Any], tmp_path: Path
+) -> None:
+    """Another database beside the same files has other items of the same numbers: everything is forgotten, once."""
+    named, mine = project("columns"), pool(150)
+    store: FeatureStore = FeatureFiles(tmp_path)
+    assert store.adopt(named, mine)
+    fill(store, named, mine)
+    assert store.adopt(named, [mine[63], mine[149]])
+    assert store.adopt(named, [replace(mine[0], number=150, key="new")])
+    other = replace(mine[100], data={"x": 1.0, "y": 2.0})
+    assert not store.adopt(named, [mine[63], other])
+    assert [store.rows(named, shard) for shard in range(3)] == [0, 0, 0]
+    assert store.adopt(named, [mine[63], other])
+
+
 def test_later_items_get_the_fitted_transform(
     section: tuple[str, dict[str, Any]], project: Callable[..., Any], pool: Callable[[int], Any], tmp_path: Path
 ) -> None:

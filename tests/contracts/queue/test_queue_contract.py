@@ -111,6 +111,15 @@ def test_every_lane_tells_its_depth(queue):
 # --- who may get what --------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("name", ["lane", "rank", "needed", "done", "live", "out", 'a"b', "ada"])
+def test_any_name_gets_a_started_item(queue, name):
+    """A name is looked for in the records of started items; what else is written there is no name."""
+    load(queue, [1, 2, 3], needed=2)
+    assert take(queue, "ben", 3) == [1, 2, 3]
+    assert take(queue, name, 3) == [1, 2, 3]
+    assert take(queue, name, 3) == []
+
+
 def test_nobody_gets_an_item_twice(queue):
     """Held, answered and skipped items never come to the same annotator again, whatever order is loaded."""
     load(queue, [1, 2, 3], needed=3)

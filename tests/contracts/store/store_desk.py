@@ -41,7 +41,7 @@ def project_file(name: str = NAME, **more: object) -> Project:
 
 def grant(ledger, name, annotator, candidates, **terms) -> list[Lease]:
     """What one annotator is granted."""
-    return ledger.grant_all(name, [Proposal(annotator=annotator, candidates=candidates)], **terms)[0]
+    return ledger.grant_all(name, [Proposal(annotator=annotator, candidates=candidates)], **terms)[0].leases
 
 
 def submit(ledger, name, annotator, answers, *, now, role, idempotency=None) -> tuple[list[LeaseOutcome], bool]:
@@ -97,7 +97,7 @@ class Desk:
         )
         return self.store.ledger.grant_all(
             NAME, [proposal], now=self.now, expires_at=self.now + span, most=most, budget=budget
-        )[0]
+        )[0].leases
 
     def submit(
         self,

@@ -48,7 +48,7 @@ def test_annotators_who_ask_together_are_told_apart(clinic):
         for who, carries in (("ann", ()), ("bob", GERMAN), ("cy", GERMAN))
     ]
     granted = clinic.store.ledger.grant_all(NAME, proposals, now=START, expires_at=START + MINUTE, most=9)
-    assert [len(leases) for leases in granted] == [0, 1, 0]
+    assert [len(each.leases) for each in granted] == [0, 1, 0]
 
 
 def test_a_reviewer_without_the_skills_is_refused(clinic):

@@ -71,6 +71,26 @@ class FeatureFiles:
             columns = {**shards.pack(matrix), "marks": marks}
             arrays.save(folder, _name(shard), columns, notes={"rows": len(items), "width": int(matrix.shape[1])})
 
+    def adopt(self, project: Project, items: Sequence[Item]) -> bool:
+        folder = self._folder(project)
+        if not self._strange(project, folder, items):
+            return True
+        with FileLock(folder.with_name(f"{folder.name}.lock")):
+            strange = self._strange(project, folder, items)  # unless another process was faster
+            if strange:
+                _remove(folder)
+        return not strange
+
+    def _strange(self, project: Project, folder: Path, items: Sequence[Item]) -> bool:
+        """Whether a row that is there was made of another item."""
+        size = project.items.shard_size
+        for item, mark in zip(items, _marks(items), strict=True):
+            known = arrays.read(folder, _name(item.number // size))
+            place = item.number % size
+            if known is not None and place < int(known.notes["rows"]) and known.arrays["marks"][place] != mark:
+                return True
+        return False
+
     def rows(self, project: Project, shard: int) -> int:
         notes = arrays.describe(self._folder(project), _name(shard))
         return 0 if notes is None else int(notes["rows"])

@@ -13,8 +13,8 @@ from labelloop.adapters.sql.assignments import Assignment, free_slot, past, revi
 from labelloop.adapters.sql.driver import Driver, inserting, statement
 from labelloop.adapters.sql.tables import microseconds
 from labelloop.domain.skills import Skills
-from labelloop.domain.states import AssignmentState, ItemState, Lane
-from labelloop.domain.types import Candidate, ItemNumber, Lease, LeaseId, Proposal
+from labelloop.domain.states import AssignmentState, Bound, ItemState, Lane
+from labelloop.domain.types import Candidate, Granted, ItemNumber, Lease, LeaseId, Proposal
 
 _TURN = frozenset({AssignmentState.LEASED, AssignmentState.DONE, AssignmentState.SKIPPED})
 
@@ -33,7 +33,7 @@ class Grants:
     most: int
     budget: int | None
 
-    def __call__(self, connection: Connection) -> list[list[Lease]]:
+    def __call__(self, connection: Connection) -> list[Granted]:
         """Write the leases; a number of statements that does not grow with the proposals or their candidates."""
         driver = Driver(connection)
         desk = _look(connection, driver, self)
@@ -42,7 +42,13 @@ class Grants:
         if new:
             desk.rank(driver, new)
             _write(driver, self, new)
-        return [[self._lease(one, desk.items[one.item]) for one in batch] for batch in placed]
+        return [
+            Granted(
+                leases=[self._lease(one, desk.items[one.item]) for one in batch],
+                bound=desk.bounds.get(proposal.annotator),
+            )
+            for proposal, batch in zip(self.proposals, placed, strict=True)
+        ]
 
     def _lease(self, one: Assignment, item: "_Item") -> Lease:
         return Lease(
@@ -99,6 +105,7 @@ class _Desk:
     open_leases: dict[str, int]
     left: int | None
     requirements: Sequence[Skills]
+    bounds: dict[str, Bound] = field(default_factory=dict)
     fresh: set[int] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -111,11 +118,13 @@ class _Desk:
         mine = proposal.annotator
         for one in {candidate.item: candidate for candidate in proposal.candidates}.values():
             if self.open_leases.get(mine, 0) >= self.grants.most:
+                self.bounds[mine] = Bound.MOST
                 return
             if not self._allowed(one, proposal):
                 continue
             if one.lane is not Lane.REVIEW and self.left is not None:
                 if self.left <= 0:
+                    self.bounds[mine] = Bound.BUDGET
                     continue
                 self.left -= 1
             self.open_leases[mine] = self.open_leases.get(mine, 0) + 1

@@ -17,6 +17,7 @@ from labelloop.adapters.sql.submissions import Submissions
 from labelloop.domain.errors import IdempotencyMismatch
 from labelloop.domain.states import AssignmentState, ItemState, Lane
 from labelloop.domain.types import (
+    Granted,
     ItemNumber,
     Json,
     Lease,
@@ -46,9 +47,9 @@ class SqlLedger:
         expires_at: datetime,
         most: int,
         budget: int | None = None,
-    ) -> list[list[Lease]]:
+    ) -> list[Granted]:
         if not any(proposal.candidates for proposal in proposals):
-            return [[] for _ in proposals]
+            return [Granted(leases=[]) for _ in proposals]
         project = self._database.id_of(name)
         grants = Grants(project=project, proposals=proposals, now=now, expires_at=expires_at, most=most, budget=budget)
         return self._database.group(project, grants)

@@ -6,13 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, and_, case, func, select, text, update
+from sqlalchemy import Connection, Row, Select, and_, case, func, literal, select, text, true, union_all, update
 
 from labelloop.adapters.sql import tables
 from labelloop.adapters.sql.database import Database, chunks
 from labelloop.adapters.sql.driver import Driver, inserting, statement
 from labelloop.adapters.sql.export import resolved_items
-from labelloop.domain.states import AssignmentState, ItemState, Outcome, Role
+from labelloop.domain.states import ItemState, Outcome, Role
 from labelloop.domain.types import Ballot, ExportRow, ItemNumber, Json, Subject, Verdict, Vote
 
 _items, _projects, _leases, _answers = tables.item, tables.project, tables.assignment, tables.annotation
@@ -83,12 +83,12 @@ class SqlVerdicts:
                 _dispute(connection, project, rows, now)
         return [ItemNumber(row.number) for row in rows]
 
-    def annotators(self, name: str) -> list[Mapping[str, Json]]:
+    def annotators(self, name: str, only: Subject | None = None) -> list[Mapping[str, Json]]:
         """`seconds` is their sum; `agreed` counts counted answers that equal the consensus of their item."""
         project = self._database.id_of(name)
         with self._database.read() as connection:
-            answered = {row.annotator: row for row in connection.execute(_answered(project))}
-            leased = {row.annotator: row for row in connection.execute(_leased(project))}
+            answered = {row.annotator: row for row in connection.execute(_answered(project, only))}
+            leased = {row.annotator: row for row in connection.execute(_leased(project, only))}
         people = sorted(answered.keys() | leased.keys())
         return [_person(one, answered.get(one), leased.get(one)) for one in people]
 
@@ -178,7 +178,7 @@ def _why(verdict: Verdict) -> tuple[Any, ...]:
     return (verdict.state.value, verdict.needed, verdict.votes, *what)
 
 
-def _answered(project: int) -> Any:
+def _answered(project: int, only: Subject | None) -> Any:
     def number(condition: Any) -> Any:
         return func.coalesce(func.sum(case((condition, 1), else_=0)), 0)
 
@@ -191,7 +191,7 @@ def _answered(project: int) -> Any:
             number(agrees).label("agreed"),
         )
         .select_from(_answers.join(_items, _same_item()))
-        .where(_answers.c.project == project)
+        .where(_answers.c.project == project, true() if only is None else _answers.c.annotator == only)
         .group_by(_answers.c.annotator)
     )
 
@@ -200,19 +200,17 @@ def _same_item() -> Any:
     return and_(_items.c.project == _answers.c.project, _items.c.number == _answers.c.item)
 
 
-def _leased(project: int) -> Any:
-    def number(state: AssignmentState) -> Any:
-        return func.coalesce(func.sum(case((_leases.c.state == state, 1), else_=0)), 0)
+def _leased(project: int, only: Subject | None) -> Any:
+    """Skipped and live leases by annotator, each by its own index: most leases are answered, and of no concern here."""
 
-    return (
-        select(
-            _leases.c.annotator,
-            number(AssignmentState.SKIPPED).label("skipped"),
-            number(AssignmentState.LEASED).label("open"),
-        )
-        .where(_leases.c.project == project)
-        .group_by(_leases.c.annotator)
-    )
+    def those(condition: str, *, skipped: int, live: int) -> Any:
+        mine = true() if only is None else _leases.c.annotator == only
+        shown = (_leases.c.annotator, literal(skipped).label("skipped"), literal(live).label("open"))
+        return select(*shown).where(_leases.c.project == project, text(condition), mine)
+
+    both = union_all(those(tables.SKIPPED, skipped=1, live=0), those(tables.LIVE, skipped=0, live=1)).subquery()
+    counted = (func.sum(both.c.skipped).label("skipped"), func.sum(both.c.open).label("open"))
+    return select(both.c.annotator, *counted).group_by(both.c.annotator)
 
 
 def _person(name: str, answered: Row[Any] | None, leased: Row[Any] | None) -> dict[str, Json]:

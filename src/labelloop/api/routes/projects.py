@@ -11,7 +11,7 @@ from labelloop.api import answers, bodies
 from labelloop.api.access import Annotator, Engineer, Reviewer, cover
 from labelloop.api.context import Use
 from labelloop.domain.states import ProjectState
-from labelloop.domain.types import Identity
+from labelloop.domain.types import Identity, Subject
 from labelloop.loop import create as creating
 from labelloop.loop import report
 from labelloop.ports import Ports
@@ -61,9 +61,9 @@ async def annotators(project: str, _: Reviewer, use: Use) -> Response:
 @router.get("/{project}/annotators/me", operation_id="annotator")
 async def annotator(project: str, who: Annotator, use: Use) -> Response:
     """What the caller did."""
-    rows = await run_in_threadpool(_annotators, use.ports, project)
+    rows = await run_in_threadpool(_annotators, use.ports, project, who.subject)
     nothing = {"annotator": who.subject, "accepted": 0, "late": 0, "surplus": 0, "skipped": 0, "open": 0}
-    return answers.reply(next((row for row in rows if row["annotator"] == who.subject), nothing))
+    return answers.reply(rows[0] if rows else nothing)
 
 
 def _seen_by(ports: Ports, who: Identity) -> list[dict[str, Any]]:
@@ -85,9 +85,9 @@ def _view(ports: Ports, name: str) -> dict[str, Any]:
     }
 
 
-def _annotators(ports: Ports, name: str) -> list[dict[str, Any]]:
+def _annotators(ports: Ports, name: str, only: Subject | None = None) -> list[dict[str, Any]]:
     ports.projects.get(name)
-    return [dict(row) for row in ports.verdicts.annotators(name)]
+    return [dict(row) for row in ports.verdicts.annotators(name, only)]
 
 
 async def _set_state(ports: Ports, name: str, state: ProjectState) -> Response:

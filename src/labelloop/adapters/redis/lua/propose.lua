@@ -13,7 +13,13 @@ if pulls > 0 then
   if call('INCR', pulled) == 1 then call('PEXPIRE', pulled, 60000) end
   if tonumber(call('GET', pulled)) > pulls then return { 'wait', math.max(1, call('PTTL', pulled)) } end
 end
-local mark = cjson.encode(annotator) .. ':' -- how the annotator stands in a record, as a holder or excluded
+-- How the annotator stands in a record. A field may have the same name, so where it is found the record is read.
+local mark = cjson.encode(annotator) .. ':'
+local function had(raw)
+  if not string.find(raw, mark, 1, true) then return false end
+  local record = cjson.decode(raw)
+  return record.live[annotator] or record.out[annotator]
+end
 local covered = { 0 }
 for i = 8, #ARGV do
   local requirement = tonumber(ARGV[i])
@@ -77,7 +83,7 @@ local function look(scan, lane)
       local raw = scan.records[scan.index]
       if not raw then
         skip_vanished(scan, item)
-      elseif not string.find(raw, mark, 1, true) then
+      elseif not had(raw) then
         local record = fetch(item) -- again: this call may have changed it since the page was read
         local open = record and record.lane == lane and record.needed - record.done - size(record.live) or 0
         if open <= 0 then
