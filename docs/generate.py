@@ -79,12 +79,13 @@ def _kinds(model: type[BaseModel]) -> tuple[str, ...]:
 
 def errors_page() -> str:
     """Every error on the wire."""
-    from labelloop.api.problems import status_of
+    from labelloop.api.problems import OF_HTTP, status_of
 
     rows = [
         f"| `{one.slug}` | {status_of(one(''))} | {_text((one.__doc__ or '').splitlines()[0])} |"
         for one in _tree(errors.LabelloopError)
     ]
+    rows += [f"| `{slug}` | {status} | {title}. |" for status, (slug, title) in OF_HTTP.items()]
     return _page(
         "Errors",
         "Errors come as `application/problem+json` (RFC 9457); `type` ends in the slug, `detail` says what to do next.",

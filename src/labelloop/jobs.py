@@ -132,7 +132,7 @@ def _run_claimed(hand: Ports, job: Job, attempt: int, work: Callable[[Ports, Job
     if problem is not None:
         problem = {**problem, "resolved": resolved}
     hand.jobs.finish(job.id, attempt, now=hand.clock.now(), result=result, problem=problem)
-    note.info("job.finished", result=result, problem=problem)
+    (note.info if problem is None else note.warning)("job.finished", result=result, problem=problem)
     hand.bus.nudge(job.project)
 
 

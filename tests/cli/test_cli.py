@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from terminal import Command, label
 
+from labelloop.domain.states import JobKind
 from labelloop.domain.types import ModelNumber
 from labelloop.loop.plan import plan
 from labelloop.ports import Ports
@@ -217,6 +218,26 @@ def test_export_to_parquet_has_types(cli: Command, mail: str, tmp_path: Path, wo
     assert json.loads(found[0]["data"])["text"]
 
 
+@pytest.mark.parametrize("form", ["jsonl", "csv", "parquet"])
+@pytest.mark.usefixtures("worker")
+def test_an_export_goes_into_another_project(cli: Command, mail: str, tmp_path: Path, ports: Ports, form: str) -> None:
+    """A project file cannot be changed, so labels move to the next project: same keys, same data, same labels."""
+    _answer(cli, tmp_path, label(cli, 5))
+    cli("retrain", mail, "--wait", "--timeout", 30)
+    moved = tmp_path / f"moved.{form}"
+    assert cli("export", mail, "--format", form, "-o", moved).code == 0
+    second = (tmp_path / "mail.toml").read_text().replace('"mail"', '"mail2"')
+    (tmp_path / "mail2.toml").write_text(second)
+    assert cli("project", "create", tmp_path / "mail2.toml").code == 0
+    said = cli("ingest", "mail2", moved, "--json")
+    assert (said.code, said.json["added"], said.json["invalid"]) == (0, 5, []), said
+    then, now = (
+        {row["key"]: (row["data"]["text"], row["label"]) for row in ports.verdicts.export(name)}
+        for name in (mail, "mail2")
+    )
+    assert then == now
+
+
 def test_an_unknown_export_format_lists_the_known(cli: Command, mail: str) -> None:
     """The error names the formats there are."""
     said = cli("export", mail, "--format", "xml")
@@ -294,6 +315,22 @@ def test_doctor_finds_the_store_and_missing_workers(cli: Command, mail: str) -> 
     assert findings["worker trainer"]["level"] == "warn"
     assert "labelloop up" in findings["worker trainer"]["remedy"]
     assert findings[f"queue of {mail}"]["level"] == "ok"
+
+
+def test_doctor_names_a_round_that_could_not_be_planned_and_how_to_go_on(cli: Command, mail: str, ports: Ports) -> None:
+    """Without it people would wait for a first round for ever; another can be asked for."""
+    asked = cli("round", "plan", mail)
+    assert asked.code == 0, asked.out
+    job = ports.jobs.recent(mail, JobKind.PLAN, 1)[0]
+    assert job.id in asked.out
+    now = ports.clock.now()
+    ports.jobs.claim(job.id, 1, now)
+    ports.jobs.finish(job.id, 1, now=now, result=None, problem={"type": "x", "detail": "item 'm3' is odd"})
+    said = cli("doctor", "--json")
+    found = next(one for one in said.json if one["check"] == f"queue of {mail}")
+    assert (said.code, found["level"]) == (1, "fail")
+    assert "item 'm3' is odd" in found["detail"]
+    assert f"labelloop round plan {mail}" in found["remedy"]
 
 
 def test_doctor_fails_on_a_readable_secret(cli: Command, mail: str, home: Path) -> None:

@@ -72,6 +72,9 @@ def test_growth_alone_begins_with_five_labels():
         ({"features": {}}, ["features", "needs a `kind`"]),
         ({"votes": {"needed": 3, "cap": 1}}, ["votes.cap (1) is below votes.needed (3)"]),
         ({"labels": {"kind": "classes", "classes": ["a", "a"]}}, ["twice: a"]),
+        ({"labels": {"kind": "classes"}}, ["'labels.classes' is missing"]),
+        ({"labels": {"kind": "classes", "classes": ["a", "b"], "clases": []}}, ["'labels.clases'", "instructions"]),
+        ({"strategy": {"kind": "margin", "diversity": "hrding"}}, ["'strategy.diversity'", "herding"]),
         ({"name": "No Spaces"}, ["lower-case"]),
         ({"retrain": {"schedule": "every day"}}, ["five fields"]),
         ({"lanes": {"informative": 0, "minority": 0}}, ["share above 0"]),
@@ -107,6 +110,37 @@ def test_a_file_reads_its_labeling_configuration_from_beside_it(tmp_path):
     path = tmp_path / "p.toml"
     path.write_text('name = "p"\n[labels]\nkind = "label_studio"\nconfig = "config.xml"\n[features]\nkind = "text"\n')
     assert projects.load(path).labels.config == "<View/>"
+
+
+def test_data_may_lie_beside_the_file_that_names_them(tmp_path, monkeypatch):
+    """From another folder they are found beside it; what the current folder has is meant first."""
+    (tmp_path / "mails").mkdir()
+    (tmp_path / "mails" / "mails.csv").write_text("text,label\n")
+    path = tmp_path / "mails" / "p.toml"
+    path.write_text(
+        'name = "p"\n[labels]\nkind = "classes"\nclasses = ["a", "b"]\n[features]\nkind = "text"\n'
+        '[source.data]\nkind = "table"\npath = "mails.csv"\n'
+    )
+    monkeypatch.chdir(tmp_path)
+    assert projects.load(path).source.data.path == str(tmp_path / "mails" / "mails.csv")
+    monkeypatch.chdir(tmp_path / "mails")
+    assert projects.load(path).source.data.path == "mails.csv"
+
+
+@pytest.mark.parametrize(
+    "items,features,measured",
+    [
+        ({"kind": "text", "field": "message"}, {"kind": "text"}, "message"),
+        ({"field": "message"}, {"kind": "text"}, "message"),
+        ({"kind": "image", "field": "scan"}, {"kind": "pixels"}, "scan"),
+        ({"kind": "text", "field": "message"}, {"kind": "text", "field": "body"}, "body"),
+        ({"kind": "text", "field": "message"}, {"kind": "embedding"}, "embedding"),
+        ({"kind": "text"}, {"kind": "text"}, "text"),
+    ],
+)
+def test_what_is_shown_is_what_is_measured(items, features, measured):
+    """The field of the items is the field of their features, unless the file names another or measures another kind."""
+    assert projects.parse(PLAIN | {"items": items, "features": features}).features.field == measured
 
 
 @pytest.mark.parametrize("content,part", [(None, "cannot be read"), ("name = ", "not valid TOML")])

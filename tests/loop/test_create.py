@@ -25,6 +25,10 @@ BASE = {
         ({"retrain": {"schedule": "61 * * * *"}}, "61"),
         ({"minority": {"targets": {"a": 0, "b": 0}}}, "every class has target 0"),
         ({"labels": {"kind": "label_studio", "config": "<View/>"}}, "control"),
+        (
+            {"source": {"score": "f1:sapm", "data": {"kind": "bundled", "name": "iris"}}},
+            "source.score: 'sapm' is no class; the classes are a, b",
+        ),
     ],
 )
 def test_a_file_that_cannot_work_is_refused(ports, changes, part):
@@ -38,7 +42,7 @@ def test_the_same_file_twice_is_one_project(ports):
     """Creating again changes nothing; another file under the name is refused."""
     create_checked(ports, projects.parse(BASE))
     create_checked(ports, projects.parse(BASE))
-    with pytest.raises(ProjectExists):
+    with pytest.raises(ProjectExists, match=r"another content \(seed\)"):
         create_checked(ports, projects.parse(BASE | {"seed": 7}))
     create(ports)
     assert ports.projects.names() == ["p", "plane"]

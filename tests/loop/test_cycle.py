@@ -241,6 +241,24 @@ def test_the_odd_broken_item_is_retired_with_its_reason(ports):
     assert (counts.retired, counts.queued, counts.conserved) == (1, 30, True)
 
 
+def test_the_odd_broken_item_with_a_label_is_retired_too(ports):
+    """It cannot be trained on, and must not stop the rounds and trainings of all others for good."""
+    create(ports)
+    items, truth = blobs(60)
+    known = [NewItem(key=i.key, data=i.data, label=truth[i.key], line=i.line) for i in items[:30]]
+    bad = NewItem(key="bad", data={"x": "wide", "y": 1.0}, label="c0", line=61)
+    ingest(ports, "plane", [*known, bad, *items[30:]])
+    for _ in range(2):
+        tend(ports, "plane")
+        run_jobs(ports)
+    found = ports.pool.find("plane", "bad")
+    assert found.state is ItemState.RETIRED
+    assert "'x'" in found.metadata["retired"]
+    counts = ports.pool.counts("plane")
+    assert (counts.resolved, counts.retired, counts.conserved) == (30, 1, True)
+    assert ports.models.all("plane")[0].labels == 30
+
+
 def test_a_mistake_in_the_file_costs_no_item(ports):
     """When most items cannot be turned into numbers the round stops with one of them named; nothing is retired."""
     create(ports, features={"kind": "columns", "columns": ["x"]})

@@ -7,7 +7,7 @@ from conftest_loop import blobs, create, label, run_jobs, start, who
 
 from labelloop.domain.errors import IdempotencyMismatch, TooLarge, UnknownProject
 from labelloop.domain.states import ItemState, Lane, Outcome, ProjectState, Role
-from labelloop.domain.types import InvalidLine
+from labelloop.domain.types import InvalidLine, NewItem
 from labelloop.loop.annotate import annotate
 from labelloop.loop.ingest import ingest, read
 from labelloop.loop.lease import lease, open_leases, release, renew, skip
@@ -270,6 +270,32 @@ def test_bad_lines_are_named_and_the_rest_goes_in(ports):
         "object",
     ]
     assert all(word in bad.error for word, bad in zip(words, report.invalid, strict=True))
+
+
+@pytest.mark.parametrize("value", [None, 12, ["a"]])
+def test_a_text_that_is_none_is_a_bad_line(ports, value):
+    """No features can be made of it, so it is refused at the door, where its line is known; labels change nothing."""
+    create(ports, items={"kind": "text", "field": "mail"}, features={"kind": "text"})
+    raw = [{"key": "a", "data": {"mail": "hello"}}, {"key": "b", "data": {"mail": value}, "label": "c0"}]
+    report = ingest(ports, "plane", [read(one, at) for at, one in enumerate(raw, start=1)])
+    assert report.added == 1
+    (bad,) = report.invalid
+    assert bad.line == 2
+    assert "'mail' must be text" in bad.error
+
+
+def test_why_there_is_no_work_before_the_first_round(ports):
+    """An empty project, one whose round is being planned, and one that cannot be planned say different things."""
+    create(ports, features={"kind": "columns", "columns": ["x"]})
+    tend(ports, "plane")
+    assert lease(ports, "plane", ANNA, 1).reason == "the project has no items yet"
+    ingest(ports, "plane", [NewItem(key=f"w{at}", data={"x": f"word {at}"}, line=at + 1) for at in range(50)])
+    tend(ports, "plane")
+    assert lease(ports, "plane", ANNA, 1).reason == "the first round is being planned"
+    run_jobs(ports)
+    reason = lease(ports, "plane", ANNA, 1).reason
+    assert "could not be planned" in reason
+    assert "'x'" in reason
 
 
 def test_ingesting_again_changes_nothing(ports):

@@ -12,7 +12,7 @@ from labelloop.simulation.arms import arm, own_name
 from labelloop.simulation.lanes import Turns
 from labelloop.simulation.results import Curve, Simulation, first_at
 from labelloop.simulation.score import in_words, scorer
-from labelloop.simulation.table import price
+from labelloop.simulation.table import price, table
 
 
 def test_the_audit_lane_is_left_out_and_the_others_share_the_rest(project):
@@ -162,6 +162,16 @@ def test_one_seed_has_a_price_without_interval():
         project="p", score="accuracy", budget=20, full_data_score=1.0, curves={"margin": [curve(0, [0.5, 1.0])]}
     )
     assert price(simulation, "margin", 0.95) == "19"
+
+
+def test_a_strategy_that_beats_all_labels_says_that_the_model_is_held_back():
+    """Parts of a full score that fewer labels go far beyond are no prices; the table says what to look at."""
+    ends = {"margin": [curve(seed, [0.5, 0.8, 0.79]) for seed in (0, 1)], "random": [curve(0, [0.3, 0.4, 0.57])] * 2}
+    simulation = Simulation(project="p", score="f1:a", budget=30, full_data_score=0.56, curves=ends)
+    assert simulation.surpassed == ["margin"]
+    assert "margin: better than the model on all labels" in table(simulation).caption
+    even = Simulation(project="p", score="f1:a", budget=30, full_data_score=0.8, curves=ends)
+    assert "better than" not in table(even).caption
 
 
 def test_intervals_promise_nothing_impossible():

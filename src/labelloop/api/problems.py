@@ -63,8 +63,13 @@ SCHEMA: Mapping[str, Any] = {
 }
 """A problem as OpenAPI describes it; further members are the ids it is about."""
 
-_TITLES = {400: "Malformed request", 404: "No such address", 405: "Method not allowed", 500: "Internal error"}
-_HTTP_SLUGS = {400: "malformed-request", 404: "unknown-address", 405: "method-not-allowed", 500: "internal"}
+OF_HTTP: Mapping[int, tuple[str, str]] = {
+    400: ("malformed-request", "Malformed request"),
+    404: ("unknown-address", "No such address"),
+    405: ("method-not-allowed", "Method not allowed"),
+    500: ("internal", "Internal error"),
+}
+"""Status → slug and title of a problem that is none of our errors: of HTTP itself, or one that nobody foresaw."""
 
 
 def status_of(error: LabelloopError) -> int:
@@ -87,7 +92,7 @@ def of_error(error: LabelloopError) -> dict[str, Any]:
 def internal(request_id: str) -> dict[str, Any]:
     """What a caller may know of an error nobody foresaw."""
     detail = f"Something went wrong on our side. Tell the operator this request id: {request_id}."
-    return problem(500, _HTTP_SLUGS[500], _TITLES[500], detail=detail, ids={"request_id": request_id})
+    return problem(500, *OF_HTTP[500], detail=detail, ids={"request_id": request_id})
 
 
 def response(members: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> Response:
@@ -152,5 +157,5 @@ async def _http(request: Request, error: Exception) -> Response:
         )
     else:
         detail = str(error.detail)
-    title = _TITLES.get(status, str(error.detail))
-    return response(problem(status, _HTTP_SLUGS.get(status, "http"), title, detail=detail), error.headers)
+    slug, title = OF_HTTP.get(status, ("http", str(error.detail)))
+    return response(problem(status, slug, title, detail=detail), error.headers)

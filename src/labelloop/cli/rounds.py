@@ -1,4 +1,4 @@
-"""`labelloop round`: a planned round made again, to see that it comes out the same."""
+"""`labelloop round`: ask for a round, and make a planned one again to see that it comes out the same."""
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,12 +11,26 @@ from labelloop.cli.console import AsJson, Exit
 from labelloop.cli.opening import opened, settings
 from labelloop.cli.words import Name
 
-app = typer.Typer(help="Look at planned rounds.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(help="Ask for rounds, and make them again.", no_args_is_help=True, rich_markup_mode=None)
 
 
 @app.callback()
 def round_() -> None:
-    """Look at planned rounds."""
+    """Ask for rounds, and make them again."""
+
+
+@app.command()
+def plan(name: Name, *, as_json: AsJson = False) -> None:
+    """Ask for a new round of PROJECT: after one that failed, for the service plans all others by itself."""
+    from labelloop.loop.report import job_summary
+    from labelloop.loop.request import request_round
+
+    with opened() as ports:
+        job = request_round(ports, name)
+    if as_json:
+        console.emit(job_summary(job))
+    else:
+        console.say(f"Asked for {job.id}. How it ends is in: labelloop project show {name}")
 
 
 @app.command()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from labelloop.cli.findings import Finding, Level
 from labelloop.domain.errors import LabelloopError
+from labelloop.domain.states import JobKind, JobState
 from labelloop.settings import Settings
 
 if TYPE_CHECKING:  # opening nothing keeps `--help` fast
@@ -134,7 +135,15 @@ def _age(beat: str) -> float:
 
 
 def _drift(ports: "Ports", name: str) -> Finding:
-    """Whether Redis serves the round that SQL says."""
+    """Whether the last round could be planned, and Redis serves the one that SQL says."""
+    newest = next(iter(ports.jobs.recent(name, JobKind.PLAN, 1)), None)
+    if newest is not None and newest.state is JobState.FAILED:
+        return Finding(
+            check=f"queue of {name}",
+            level=Level.FAIL,
+            detail=f"{newest.id} failed: {(newest.problem or {}).get('detail', 'no reason was kept')}",
+            remedy=f"Mend what it says, then ask for a round: labelloop round plan {name}",
+        )
     planned = ports.rounds.serving(name)
     served = ports.queue_health.serving(name)
     wanted = planned.number if planned else None

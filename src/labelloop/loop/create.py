@@ -30,6 +30,11 @@ def check(ports: Ports, project: Project) -> None:
         )
     if not any(project.minority.targets.get(name, 1.0) for name in schema.of(project).classes or ["any"]):
         raise InvalidProject("minority.targets: every class has target 0; give one a weight, or leave the section out")
+    _, _, scored = (project.source.score if project.source else "").partition(":")
+    if scored and scored not in schema.of(project).classes:
+        raise InvalidProject(
+            f"source.score: {scored!r} is no class; the classes are {', '.join(schema.of(project).classes)}"
+        )
     ports.estimators.check(project.model)
     if project.synthetic is not None:
         ports.estimators.check_synthetic(project.synthetic)

@@ -18,6 +18,9 @@ SPARED = 0.01
 """Of a shard at most this part, but at least LEAST_SPARED items, may be retired because nothing can be made of them.
 More than that is a mistake in the project file, and costs no item."""
 
+_SPARED = frozenset({ItemState.POOLED, ItemState.RESOLVED})
+"""Items that may be retired: those that wait, and those that came with a label."""
+
 Beat = Callable[[float, str], None]
 """Told how far a long piece of work is: (part from 0 to 1, what it is doing). Raises to stop it."""
 
@@ -62,7 +65,7 @@ def _ensure(ports: Ports, project: Project, shard: int, items: list[Item]) -> No
         except InvalidFeatures as error:
             at = place.get(str(error.ids.get("item")))
             spare = len(broken) < max(LEAST_SPARED, SPARED * len(items)) and len(broken) + 1 < len(items)
-            if at is None or items[at].state is not ItemState.POOLED or not spare:
+            if at is None or items[at].state not in _SPARED or not spare:
                 raise
             broken[items[at].number] = error.detail
             items[at] = replace(items[at], state=ItemState.RETIRED)

@@ -96,12 +96,15 @@ def check(project: Project, item: NewItem) -> NewItem | InvalidLine:
             line=item.line,
             error=f"item {item.key!r}: field {broken[0]!r} holds NaN or infinity; fill or leave out what is not known",
         )
-    missing = [name for name in _fields(project) if name not in item.data]
-    if missing:
-        return InvalidLine(
-            line=item.line,
-            error=f"item {item.key!r}: no field {missing[0]!r} in `data`; fields there: {', '.join(sorted(item.data))}",
-        )
+    for place, name in _fields(project).items():
+        if name not in item.data:
+            there = ", ".join(sorted(item.data))
+            error = f"item {item.key!r}: no field {name!r} in `data` ({place} names it); fields there: {there}"
+            return InvalidLine(line=item.line, error=error)
+    if project.features.kind == "text" and not isinstance(text := item.data[project.features.field], str):
+        kind = "nothing (null)" if text is None else type(text).__name__
+        error = f"item {item.key!r}: the field {project.features.field!r} must be text, and is {kind}; send a string"
+        return InvalidLine(line=item.line, error=error)
     return item
 
 
@@ -159,13 +162,13 @@ def _finite(value: Any) -> bool:
         return all(_finite(one) for one in value)
 
 
-def _fields(project: Project) -> tuple[str, ...]:
-    """The fields without which an item can be neither shown nor measured."""
-    shown = (project.items.field,) if project.items.field else ()
+def _fields(project: Project) -> dict[str, str]:
+    """The fields without which an item can be neither shown nor measured, by who names them in the project file."""
+    shown = {"items.field": project.items.field} if project.items.field else {}
     features = project.features
     if features.kind == "columns":
-        return shown + (features.columns or ())
-    return (*shown, features.field)
+        return shown | {f"features.columns[{at}]": name for at, name in enumerate(features.columns or ())}
+    return shown | {"features.field": features.field}
 
 
 def _chunks(rows: Iterable[NewItem | InvalidLine]) -> Iterator[list[NewItem | InvalidLine]]:

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from labelloop.domain import policy, skills
 from labelloop.domain.errors import TooLarge, TooOften, Unavailable
 from labelloop.domain.skills import Skills
-from labelloop.domain.states import Bound, Lane, Outcome, ProjectState, Role
+from labelloop.domain.states import Bound, JobKind, JobState, Lane, Outcome, ProjectState, Role
 from labelloop.domain.types import (
     Candidate,
     Granted,
@@ -21,6 +21,7 @@ from labelloop.domain.types import (
     Lease,
     LeaseId,
     LeaseOutcome,
+    ProjectRow,
     Proposal,
     Pull,
 )
@@ -83,12 +84,22 @@ def lease_all(ports: Ports, name: str, asks: Sequence[Ask]) -> list[LeaseBatch |
     if reason is not None:
         idle = LeaseBatch(leases=[], reason=reason, retry_after=10 * RETRY_AFTER if paused else None)
     else:
-        reason = "the first round is being planned" if row.round is None else "no item is free for you now"
+        reason = _no_round(ports, row) if row.round is None else "no item is free for you now"
         idle = LeaseBatch(leases=[], reason=reason, retry_after=RETRY_AFTER)
         idlers = [desk for desk in fair if not desk.leases and desk.reason is None]
         if requirements and idlers:
             _say_what_is_missing(ports, name, idlers, requirements)
     return [desk.batch(name, idle) for desk in desks]
+
+
+def _no_round(ports: Ports, row: ProjectRow) -> str:
+    """Why nothing can be handed out before the first round."""
+    if not row.items:
+        return "the project has no items yet"
+    newest = next(iter(ports.jobs.recent(row.name, JobKind.PLAN, 1)), None)
+    if newest is None or newest.state is not JobState.FAILED:
+        return "the first round is being planned"
+    return f"the first round could not be planned: {(newest.problem or {}).get('detail', 'see the log of the sampler')}"
 
 
 def _say_what_is_missing(ports: Ports, name: str, desks: Sequence["_Desk"], requirements: Sequence[Skills]) -> None:

@@ -12,7 +12,7 @@ RECENT = 10
 
 
 def status(ports: Ports, name: str) -> dict[str, Any]:
-    """Counts by state, lane and requirement, champion, budget, last rounds and trainings."""
+    """Counts by state, lane and requirement, champion, budget, last rounds, plans and trainings."""
     project, row = ports.projects.get(name), ports.projects.row(name)
     counts = ports.pool.counts(name)
     rules = schema.of(project)
@@ -37,6 +37,7 @@ def status(ports: Ports, name: str) -> dict[str, Any]:
         "budget": {"votes": project.stop.budget, "spent": row.spent},
         "champion": model_summary(champion) if champion else None,
         "rounds": [round_summary(one) for one in ports.rounds.recent(name, RECENT)],
+        "plans": [job_summary(one) for one in ports.jobs.recent(name, JobKind.PLAN, RECENT)],
         "trainings": [job_summary(one) for one in ports.jobs.recent(name, JobKind.TRAIN, RECENT)],
         "lease": project.lease.model_dump(),
         "created_at": row.created_at.isoformat(),

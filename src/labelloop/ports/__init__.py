@@ -119,7 +119,9 @@ class Pool(Protocol):
         """Numbers (ascending) and labels of the items that came in as synthetic."""
 
     def retire(self, name: str, reasons: Mapping[ItemNumber, str]) -> int:
-        """Take POOLED items out for good; the reason is kept as `retired` in their metadata. Returns how many were."""
+        """Take out for good what is POOLED, or RESOLVED by a label that came with it; the reason is kept as `retired`
+        in its metadata. Returns how many were.
+        """
 
     def prioritize(
         self, name: str, numbers: Sequence[ItemNumber], priority: Priority, *, by: Subject, now: datetime

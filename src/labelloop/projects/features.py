@@ -22,7 +22,7 @@ class PixelFeatures(Section):
 
     kind: Literal["pixels"] = "pixels"
     field: str = "image"
-    """Rows of grey values, or a path below an allowed root."""
+    """Rows of grey values, or a path below an allowed root. Default: `items.field`, where that is given."""
     size: tuple[int, int] | None = None
     """Height and width to resize to; required for pictures by path."""
     colour: bool = False
@@ -36,7 +36,7 @@ class TextFeatures(Section):
 
     kind: Literal["text"] = "text"
     field: str = "text"
-    """The field of `data` that holds the text."""
+    """The field of `data` that holds the text. Default: `items.field`, where that is given."""
     vectorizer: Literal["tfidf", "hashing"] = "tfidf"
     """`tfidf` learns its terms from the first items; `hashing` needs no fit and no vocabulary."""
     words: tuple[int, int] = (1, 1)

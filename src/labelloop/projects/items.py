@@ -32,7 +32,7 @@ class TableSource(Section):
 
     kind: Literal["table"] = "table"
     path: str
-    """May begin with $LABELLOOP_DATA."""
+    """May begin with $LABELLOOP_DATA; else it counts from the folder that the command runs in, or from this file's."""
     test_path: str | None = None
     """A second file of the same shape, kept out of the pool as the test set."""
     columns: tuple[str, ...] | None = None
@@ -52,7 +52,7 @@ class ArraySource(Section):
 
     kind: Literal["arrays"] = "arrays"
     path: str
-    """May begin with $LABELLOOP_DATA."""
+    """May begin with $LABELLOOP_DATA; else it counts from the folder that the command runs in, or from this file's."""
     features: str = "X"
     """Name of the array of items: (n, d) columns or (n, height, width) pictures."""
     label: str = "y"

@@ -1,8 +1,9 @@
 """A project file, whole."""
 
 import re
+from typing import Any
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from labelloop.projects.cycle import Promote, Retrain, Stop
 from labelloop.projects.dispatch import Lanes, LeaseRules, Votes
@@ -14,6 +15,9 @@ from labelloop.projects.models import ModelSpec, SklearnModel
 from labelloop.projects.section import Section
 from labelloop.projects.strategy import RECOMMENDED, StrategySpec
 from labelloop.projects.synthetic import Synthetic
+
+_MEASURED = {"text": "text", "image": "pixels"}
+"""Kind of items → the kind of features that are made of the field that is shown."""
 
 
 class Project(Section):
@@ -47,6 +51,20 @@ class Project(Section):
     retrain: Retrain = Retrain()
     promote: Promote = Promote()
     stop: Stop = Stop()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_field(cls, raw: Any) -> Any:
+        """What is shown is what is measured, unless the file names another field for the features."""
+        if not isinstance(raw, dict):
+            return raw
+        items, features = raw.get("items"), raw.get("features")
+        if not isinstance(items, dict) or not isinstance(features, dict):
+            return raw
+        shown, kind = items.get("field"), _MEASURED.get(items.get("kind", "text"))
+        if shown is None or features.get("kind") != kind or "field" in features:
+            return raw
+        return {**raw, "features": {**features, "field": shown}}
 
     @field_validator("name")
     @classmethod

@@ -24,7 +24,8 @@ def parse(raw: Any, origin: str = "project") -> Project:
 
 
 def load(path: Path) -> Project:
-    """Read a project file. A Label Studio configuration named by file is read from beside it.
+    """Read a project file. A Label Studio configuration named by file is read from beside it, and so are data that are
+    not found from the current folder.
 
     Raises:
         InvalidProject: the file is missing, is not TOML, or is not a project.
@@ -41,7 +42,20 @@ def load(path: Path) -> Project:
         if not beside.is_file():
             raise InvalidProject(f"{path}: labels.config names {beside}, which is not a file.")
         labels["config"] = beside.read_text(encoding="utf-8")
+    _beside(raw, path.parent)
     return parse(raw, origin=str(path))
+
+
+def _beside(raw: dict[str, Any], folder: Path) -> None:
+    """Where a data set lies beside its project file and not in the current folder, name it by its whole path."""
+    source = raw.get("source")
+    data = source.get("data") if isinstance(source, dict) else None
+    if not isinstance(data, dict):
+        return
+    for key in ("path", "test_path"):
+        named = data.get(key)
+        if isinstance(named, str) and not Path(named).is_file() and (there := folder / named).is_file():
+            data[key] = str(there.resolve())
 
 
 def json_schema() -> dict[str, Any]:
@@ -50,8 +64,7 @@ def json_schema() -> dict[str, Any]:
 
 
 def _explain(entry: Any) -> str:
-    where = ".".join(str(part) for part in entry["loc"]) or "project"
-    kind = entry["type"]
+    where, kind = ".".join(_place(entry["loc"])[0]) or "project", entry["type"]
     if kind == "extra_forbidden":
         return f"unknown key {where!r}; known keys here: {', '.join(_known(entry['loc'][:-1]))}"
     if kind == "union_tag_invalid":
@@ -64,17 +77,23 @@ def _explain(entry: Any) -> str:
 
 
 def _known(loc: tuple[int | str, ...]) -> list[str]:
-    """Keys of the section at `loc`; pydantic puts the kind of a union into the path."""
+    """Keys of the section at `loc`."""
+    return sorted({key for section in _place(loc)[1] for key in section.model_fields})
+
+
+def _place(loc: tuple[int | str, ...]) -> tuple[list[str], list[type[BaseModel]]]:
+    """The path as it stands in the file, and the sections it may lead to; pydantic puts kinds of unions into it."""
+    path: list[str] = []
     sections: list[type[BaseModel]] = [Project]
     for part in loc:
-        if isinstance(part, int):
-            continue
         by_kind = [s for s in sections if "kind" in s.model_fields and part in _literals(s.model_fields["kind"])]
-        if by_kind:
-            sections = by_kind
+        if len(sections) > 1 and by_kind:
+            sections = by_kind[:1]
             continue
-        sections = [inner for s in sections if part in s.model_fields for inner in _models(s.model_fields[part])]
-    return sorted({key for section in sections for key in section.model_fields})
+        path.append(str(part))
+        if not isinstance(part, int):
+            sections = [inner for s in sections if part in s.model_fields for inner in _models(s.model_fields[part])]
+    return path, sections
 
 
 def _literals(info: Any) -> tuple[Any, ...]:

@@ -16,6 +16,8 @@ from labelloop.maths.estimation import mean_interval
 
 FRACTIONS = (0.9, 0.95, 0.98)
 """Parts of the full-data score whose price in labels is told."""
+CLEARLY = 0.02
+"""So far beyond the full-data score a strategy says something about the model."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +74,16 @@ class Simulation:
         """Whether it is known how long the answers took."""
         return all(curve.seconds for found in self.curves.values() for curve in found)
 
+    @property
+    def surpassed(self) -> list[str]:
+        """Strategies that score clearly beyond the model on all labels somewhere, luck over seeds aside.
+
+        A few labels around the border can serve a model better than all of them, where its penalty or the imbalance
+        holds it back.
+        """
+        bar = self.full_data_score + CLEARLY
+        return [name for name in self.curves if any(score.low > bar for _, score in self.points(name))]
+
     def points(self, strategy: str) -> list[tuple[int, Estimate]]:
         """Labels and mean score with its interval over seeds, at every count that all seeds have."""
         at = [dict(zip(curve.labels, curve.scores, strict=True)) for curve in self.curves[strategy]]
@@ -111,7 +123,7 @@ class Simulation:
             "full_data_score": self.full_data_score,
             "strategies": {name: self._strategy(name) for name in self.curves},
         }
-        more = {"models": dict(self.models), "hourly": self.hourly, "caveat": self.caveat}
+        more = {"models": dict(self.models), "hourly": self.hourly, "caveat": self.caveat, "surpassed": self.surpassed}
         return told | {name: value for name, value in more.items() if value}
 
     def _strategy(self, name: str) -> dict[str, Any]:

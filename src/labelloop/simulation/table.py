@@ -106,6 +106,11 @@ def _caption(simulation: Simulation, *, compared: bool) -> str:
         lines.append("labels to a part of the best model's score")
     if simulation.caveat:
         lines.append(simulation.caveat)
+    if simulation.surpassed:
+        lines.append(
+            f"{', '.join(simulation.surpassed)}: better than the model on all labels, so that score is no goal."
+            " Something may hold the model back: compare it with --models, such as a larger C of LogisticRegression"
+        )
     return "\n".join(lines)
 
 

@@ -222,15 +222,22 @@ def test_two_ingests_at_once_share_no_number(desk):
 
 
 def test_retired_items_are_counted_and_say_why(desk):
-    """Items taken out keep their reason and are asked no more; a resolved one stays; again changes nothing."""
+    """Items taken out keep their reason and are asked no more; what people answered stays; again changes nothing."""
     desk.store.projects.create(project_file(), START)
-    items = [NewItem(key="a", data={"t": 1}), NewItem(key="b", data={"t": 2}, label="a")]
+    items = [
+        NewItem(key="a", data={"t": 1}),
+        NewItem(key="b", data={"t": 2}, label="a"),
+        NewItem(key="c", data={"t": 3}),
+    ]
     desk.store.pool.add(NAME, items, START)
-    reasons = {ItemNumber(number): "no picture" for number in (0, 1, 9)}
-    assert desk.store.pool.retire(NAME, reasons) == 1
+    desk.vote("ann", 2)
+    desk.settle(2, ItemState.RESOLVED)
+    reasons = {ItemNumber(number): "no picture" for number in (0, 1, 2, 9)}
+    assert desk.store.pool.retire(NAME, reasons) == 2
     assert desk.store.pool.retire(NAME, reasons) == 0
     counts = desk.store.pool.counts(NAME)
-    assert (counts.pooled, counts.retired, counts.resolved, counts.conserved) == (0, 1, 1, True)
+    assert (counts.pooled, counts.retired, counts.resolved, counts.conserved) == (0, 2, 1, True)
+    assert desk.store.pool.labeled(NAME)[0].tolist() == [2]
     kept = desk.store.pool.find(NAME, "a")
     assert kept is not None
     assert kept.metadata == {"retired": "no picture"}

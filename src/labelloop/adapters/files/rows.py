@@ -1,15 +1,18 @@
 """From a row of some file to an item of the wire; where rows come from is the readers' business."""
 
+import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from labelloop.domain.errors import InvalidItems
-from labelloop.domain.types import InvalidLine, NewItem
+from labelloop.domain.types import ExportRow, InvalidLine, NewItem
 from labelloop.loop import ingest
 
 Tell = Callable[[int], None]
+
+_EXPORTED = frozenset(ExportRow.__annotations__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,28 +79,58 @@ def shape(row: Row, stem: str, options: Options) -> NewItem | InvalidLine:
 
     A row that has an object under `data` is in the shape of the wire already; any other is flat: the columns of label,
     key, gold and requires are taken out, the rest is `data`. A row without a key gets one from its file and its row
-    number, so that reading the file again gives the same keys.
+    number, so that reading the file again gives the same keys. A row of an export is the item that it tells of.
     """
-    if not isinstance(row.values, Mapping):
-        return InvalidLine(line=row.line, error=f"an item must be an object, not {type(row.values).__name__}")
-    if isinstance(row.values.get("data"), Mapping) and not options.named:
-        wire = dict(row.values)
-        wire.setdefault("key", f"{stem}-{row.number:06d}")
-    else:
-        flat = dict(row.values)
-        if options.key is not None and flat.get(options.key) in (None, ""):
-            return InvalidLine(line=row.line, error=f"no key in the column {options.key!r}")
-        key = f"{stem}-{row.number:06d}" if options.key is None else flat.pop(options.key)
-        wire = {"key": key if isinstance(key, str) else str(key)}
-        for name, column in (("label", options.label_column), ("gold", options.gold)):
-            value = None if column is None else flat.pop(column, None)
-            if value not in (None, ""):
-                wire[name] = value if isinstance(value, str) else str(value)
-        if options.requires is not None:
-            asked = flat.pop(options.requires, None)
-            wire["requires"] = asked.replace(",", " ").split() if isinstance(asked, str) else asked
-        wire["data"] = flat
+    values, key = row.values, f"{stem}-{row.number:06d}"
+    if not isinstance(values, Mapping):
+        return InvalidLine(line=row.line, error=f"an item must be an object, not {type(values).__name__}")
+    try:
+        if values.keys() == _EXPORTED and not options.named:
+            wire = _exported(values)
+        elif isinstance(values.get("data"), Mapping) and not options.named:
+            wire = {"key": key, **values}
+        else:
+            wire = _flat(values, key, options)
+    except ValueError as error:
+        return InvalidLine(line=row.line, error=str(error))
     for name in ("label", "gold"):
         if options.classes and isinstance(wire.get(name), str):
             wire[name] = options.classes.get(wire[name], wire[name])
     return ingest.read(wire, row.line)
+
+
+def _flat(values: Mapping[str, Any], key: str, options: Options) -> dict[str, Any]:
+    """The item of a row of columns.
+
+    Raises:
+        ValueError: it has no key where a column should have one.
+    """
+    flat = dict(values)
+    if options.key is not None and flat.get(options.key) in (None, ""):
+        raise ValueError(f"no key in the column {options.key!r}")
+    named = key if options.key is None else flat.pop(options.key)
+    wire: dict[str, Any] = {"key": named if isinstance(named, str) else str(named)}
+    for name, column in (("label", options.label_column), ("gold", options.gold)):
+        value = None if column is None else flat.pop(column, None)
+        if value not in (None, ""):
+            wire[name] = value if isinstance(value, str) else str(value)
+    if options.requires is not None:
+        asked = flat.pop(options.requires, None)
+        wire["requires"] = asked.replace(",", " ").split() if isinstance(asked, str) else asked
+    return {**wire, "data": flat}
+
+
+def _exported(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The item of a row that labelloop exported; in CSV and Parquet nested values are JSON, and nothing is empty text.
+
+    Raises:
+        ValueError: `data` or `metadata` is broken JSON.
+    """
+    try:
+        nested = {
+            name: json.loads(one) if isinstance(one := values[name], str) else one for name in ("data", "metadata")
+        }
+    except ValueError as error:
+        raise ValueError(f"looks like a row of an export, but its JSON is broken: {error}") from None
+    told = {name: values[name] for name in ("label", "gold") if values[name] not in (None, "")}
+    return {"key": values["key"], **nested, **told, "synthetic": values["source"] == "synthetic"}

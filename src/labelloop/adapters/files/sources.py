@@ -71,7 +71,10 @@ def expand(path: str, data_dir: Path | None) -> Path:
     found = Path(path).expanduser()
     if not found.is_file():
         where = os.fspath(found.absolute())
-        raise InvalidProject(f"{where}: there is no such file. The project file says where its data come from.")
+        raise InvalidProject(
+            f"{where}: there is no such file. The project file says where its data come from; a relative path counts"
+            " from the folder that the command runs in, or from the project file's."
+        )
     return found
 
 

@@ -1,5 +1,6 @@
 """Items and their labels in the store; arrays of numbers where the loop thinks in arrays."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from itertools import chain
@@ -17,6 +18,7 @@ from sqlalchemy import (
     func,
     insert,
     literal_column,
+    or_,
     select,
     text,
     update,
@@ -130,18 +132,24 @@ class SqlPool:
     def retire(self, name: str, reasons: Mapping[ItemNumber, str]) -> int:
         project = self._database.id_of(name)
         own, mine = _projects.c.id == project, _items.c.project == project
-        retired = 0
+        came = and_(_items.c.state == ItemState.RESOLVED, _items.c.votes == 0)  # its label came with it
+        able = or_(_items.c.state == ItemState.POOLED, came)
+        left: Counter[str] = Counter()
         with self._database.write([project]) as connection:
             for number, reason in reasons.items():  # few: items that nothing can be made of
-                one = and_(mine, _items.c.number == int(number), _items.c.state == ItemState.POOLED)
-                metadata = connection.execute(select(_items.c.metadata).where(one)).scalar_one_or_none()
-                if metadata is not None:
-                    noted = {**metadata, "retired": reason}
+                one = and_(mine, _items.c.number == int(number), able)
+                row = connection.execute(select(_items.c.state, _items.c.metadata).where(one)).one_or_none()
+                if row is not None:
+                    noted = {**row.metadata, "retired": reason}
                     connection.execute(update(_items).where(one).values(state=ItemState.RETIRED, metadata=noted))
-                    retired += 1
-            moved = {"pooled": _projects.c.pooled - retired, "retired": _projects.c.retired + retired}
+                    left[row.state] += 1
+            moved = {
+                "pooled": _projects.c.pooled - left[ItemState.POOLED],
+                "resolved": _projects.c.resolved - left[ItemState.RESOLVED],
+                "retired": _projects.c.retired + left.total(),
+            }
             connection.execute(update(_projects).where(own).values(moved))
-        return retired
+        return left.total()
 
     def prioritize(
         self, name: str, numbers: Sequence[ItemNumber], priority: Priority, *, by: Subject, now: datetime

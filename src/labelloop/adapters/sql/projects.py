@@ -32,9 +32,11 @@ class SqlProjects:
             new = self._database.insert(_rows).on_conflict_do_nothing(index_elements=["name"])
             connection.execute(new, row)
             kept = connection.execute(select(_rows.c.spec).where(_rows.c.name == project.name)).scalar_one()
-        if kept != orjson.loads(orjson.dumps(spec)) and parse(kept, project.name) != project:
+        if kept != orjson.loads(orjson.dumps(spec)) and (known := parse(kept, project.name)) != project:
+            other = [name for name, section in project.model_dump().items() if section != known.model_dump()[name]]
             raise ProjectExists(
-                f"A project {project.name!r} exists with another content. Give this one another name.",
+                f"A project {project.name!r} exists with another content ({', '.join(other)}). A project file cannot be"
+                " changed: give this one another name.",
                 project=project.name,
             )
 
