@@ -66,7 +66,7 @@ class ItemIn(Body):
     label: str | None = None
     """A label that is already known."""
     gold: str | None = None
-    """A known answer that is used to measure annotators only."""
+    """A known answer, to measure annotators by; the item is asked like any other, and its label is theirs."""
     metadata: dict[str, Any] = {}
     needed: int | None = Field(default=None, ge=1)
     """Votes it gets at first; the project file says how many when not given."""

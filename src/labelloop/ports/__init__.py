@@ -232,7 +232,7 @@ class Verdicts(Protocol):
 
     def annotators(self, name: str, only: Subject | None = None) -> list[Mapping[str, Json]]:
         """Of all who have or had work, or this one: {"annotator", "accepted", "late", "surplus", "skipped", "open",
-        "seconds", "agreed"}.
+        "seconds", "agreed", "gold", "right"}.
         """
 
     def export(self, name: str) -> Iterator[ExportRow]:

@@ -37,7 +37,7 @@ class Lanes(Section):
 
 
 class Overlap(Section):
-    """A part of the pool, drawn by lot, that gets more votes than the rest: what agreement is measured on."""
+    """A part of the pool, drawn by lot, that gets more votes than the rest: it tells how far people agree."""
 
     share: float = Field(gt=0, le=1)
     """The part of the pool."""

@@ -151,8 +151,24 @@ def test_annotators_are_summed_up(desk):
         "open": 0,
         "seconds": 4.0,
         "agreed": 1,
+        "gold": 0,
+        "right": 0,
     }
     assert (rows["bob"]["accepted"], rows["bob"]["open"]) == (0, 1)
+
+
+def test_annotators_are_measured_by_known_answers(desk):
+    """Each answer to an item that came with its answer counts, and so does each that is right; one can be asked for."""
+    desk.fill(2, needed=2)
+    known = [NewItem(key=f"g{at}", data={"t": at}, gold="ab"[at % 2]) for at in range(4)]
+    desk.store.pool.add(NAME, known, desk.now)
+    for number in range(6):
+        desk.vote("ann", number)
+    desk.vote("bob", 2)
+    rows = {row["annotator"]: row for row in desk.store.verdicts.annotators(NAME)}
+    assert (rows["ann"]["gold"], rows["ann"]["right"]) == (4, 2)
+    assert [row["annotator"] for row in desk.store.verdicts.annotators(NAME, "ann")] == ["ann"]
+    assert desk.store.verdicts.annotators(NAME, "ann") == [rows["ann"]]
 
 
 def test_export_streams_labels_with_their_provenance(desk):

@@ -53,7 +53,6 @@ class SqlPool:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._needed: dict[int, int] = {}
         self._requirements: dict[int, list[Skills]] = {}
 
     def add(self, name: str, items: Sequence[NewItem], now: datetime) -> IngestReport:

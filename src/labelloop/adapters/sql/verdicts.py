@@ -84,7 +84,10 @@ class SqlVerdicts:
         return [ItemNumber(row.number) for row in rows]
 
     def annotators(self, name: str, only: Subject | None = None) -> list[Mapping[str, Json]]:
-        """`seconds` is their sum; `agreed` counts counted answers that equal the consensus of their item."""
+        """`seconds` is their sum; `agreed` counts counted answers that equal the consensus of their item.
+
+        `gold` counts answers to items whose answer is known, `right` those that are the known one.
+        """
         project = self._database.id_of(name)
         with self._database.read() as connection:
             answered = {row.annotator: row for row in connection.execute(_answered(project, only))}
@@ -189,6 +192,8 @@ def _answered(project: int, only: Subject | None) -> Any:
             *(number(_answers.c.outcome == o).label(o) for o in (Outcome.ACCEPTED, Outcome.LATE, Outcome.SURPLUS)),
             func.coalesce(func.sum(_answers.c.seconds), 0.0).label("seconds"),
             number(agrees).label("agreed"),
+            number(_items.c.gold.is_not(None)).label("gold"),
+            number(_items.c.gold == _answers.c.label).label("right"),
         )
         .select_from(_answers.join(_items, _same_item()))
         .where(_answers.c.project == project, true() if only is None else _answers.c.annotator == only)
@@ -223,4 +228,6 @@ def _person(name: str, answered: Row[Any] | None, leased: Row[Any] | None) -> di
         "open": int(leased.open) if leased else 0,
         "seconds": float(answered.seconds) if answered else 0.0,
         "agreed": int(answered.agreed) if answered else 0,
+        "gold": int(answered.gold) if answered else 0,
+        "right": int(answered.right) if answered else 0,
     }
