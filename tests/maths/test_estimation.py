@@ -192,3 +192,14 @@ def test_measure_of_nothing_and_of_a_misfit():
     assert estimation.measure(np.zeros((0, 3)), np.zeros(0, dtype=int), np.random.default_rng(0)) == {}
     with pytest.raises(ValueError, match="do not fit"):
         estimation.measure(np.zeros((2, 3)), np.zeros(1, dtype=int), np.random.default_rng(0))
+
+
+@pytest.mark.parametrize("rows", [1, 2, 10])
+def test_few_rows_that_are_all_right_prove_no_perfect_macro_f1(rows):
+    """A handful of hits leaves as much open for macro-F1 as for accuracy."""
+    codes = np.arange(rows) % 2
+    found = estimation.measure(np.eye(2)[codes], codes, np.random.default_rng(0))
+    accuracy, macro = found["accuracy"], found["macro_f1"]
+    assert macro["high"] == 1
+    assert macro["mean"] - macro["low"] >= min(macro["mean"], accuracy["mean"] - accuracy["low"]) - 1e-12
+    assert macro["low"] < 0.8
