@@ -4,8 +4,11 @@ Leases that ran out are freed, ballots resolved, Redis made true to SQL, due wor
 to workers. Every step may be done twice, or by two stewards at once, without harm.
 """
 
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 from croniter import croniter
 
@@ -172,7 +175,7 @@ def _ask_training(ports: Ports, project: Project, counts: PoolCounts) -> list[st
         asked_at=last.created_at if last else None,
         running=last is not None and last.state in _OPEN,
         fired_at=_fired_at(rules.schedule, ports.clock.now()),
-        class_counts=_class_counts(ports, project) if rules.class_minimum and counts.resolved else None,
+        class_counts=_class_counts(ports, name, counts.resolved) if rules.class_minimum and counts.resolved else None,
     )
     due = policy.retrain_due(
         facts,
@@ -203,12 +206,10 @@ def _fired_at(schedule: str | None, now: datetime) -> datetime | None:
     return croniter(schedule, now.astimezone(UTC)).get_prev(datetime)
 
 
-def _class_counts(ports: Ports, project: Project) -> dict[str, int]:
-    _, labels, _ = ports.pool.labeled(project.name)
-    counts: dict[str, int] = {}
-    for label in labels:
-        counts[label] = counts.get(label, 0) + 1
-    return counts
+@lru_cache(maxsize=100)
+def _class_counts(ports: Ports, name: str, _resolved: int) -> Mapping[str, int]:
+    """Labels by class; read again when there are more labels, and not at every tick."""
+    return Counter(ports.pool.labeled(name)[1])
 
 
 def _classes_done(ports: Ports, project: Project) -> list[str]:
