@@ -65,6 +65,10 @@ class Watched:
             "window.setTimeout = (what, wait, ...more) => later(what, wait === 3000 ? 200 : wait, ...more);"
         )
 
+    def open_another(self) -> "Watched":
+        """A second tab of the same browser."""
+        return Watched(self.page.context.new_page())
+
     def sign_in(self, url: str, key: str) -> None:
         """Open the page and enter the key."""
         self.page.goto(url)

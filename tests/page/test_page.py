@@ -243,6 +243,54 @@ def test_an_answer_whose_acknowledgement_got_lost_counts_once(service, watched):
     assert answers(service, project) == [(item, "good")]
 
 
+def test_an_answer_that_another_tab_was_first_with_is_told(service, watched):
+    """Two tabs show the same item. The second answer says that it was not taken, and is not counted."""
+    project = service.project(items=9)
+    key = service.key(project=project, subject="Zoe")
+    other = watched.open_another()
+    for tab in (watched, other):
+        tab.hurry()
+        tab.sign_in(service.url, key)
+        expect(tab.page.locator("#item .text")).to_be_visible()
+    assert shown_key(watched) == shown_key(other)
+    given = [(press_and_wait(watched, "1"), "good") for _ in range(4)]
+    eventually(watched, lambda: sorted(answers(service, project)), sorted(given))
+
+    press_and_wait(other, "2")
+    banner = other.page.locator("#banner")
+    expect(banner).to_contain_text("Your answer “bad” was not taken: its item was answered already under your name")
+    expect(banner).to_contain_text("the first answer stands")
+    expect(other.page.locator("#last")).to_have_text("")
+    expect(other.page.locator("#mine-count")).to_have_text("4")
+
+    press_and_wait(other, "3")  # it was on screen already; those behind it that were answered are gone
+    expect(banner).to_contain_text("2 of your answers were not taken, “odd” the last")
+    given.append((press_and_wait(other, "2"), "bad"))
+    eventually(other, lambda: sorted(answers(service, project)), sorted(given))
+    expect(other.page.locator("#mine-count")).to_have_text("5")
+    expect(banner).to_contain_text("2 of your answers")
+    other.page.get_by_role("button", name="Close").click()
+    expect(banner).to_be_hidden()
+    assert watched.page.locator("#banner").is_hidden()
+    assert watched.complaints == other.complaints == []
+
+
+def test_a_skip_of_what_another_tab_answered_is_told(service, watched):
+    """The answer stays, and the page says that it was the skip that was not taken."""
+    project = service.project(items=4)
+    key = service.key(project=project, subject="Yan")
+    other = watched.open_another()
+    for tab in (watched, other):
+        tab.hurry()
+        tab.sign_in(service.url, key)
+        expect(tab.page.locator("#item .text")).to_be_visible()
+    given = [(press_and_wait(watched, "1"), "good")]
+    eventually(watched, lambda: answers(service, project), given)
+    press_and_wait(other, "s")
+    expect(other.page.locator("#banner")).to_contain_text("A skip was not taken: you answered it")
+    assert answers(service, project) == given
+
+
 def test_leases_are_renewed_while_the_page_is_open(service, watched):
     """A person may think longer than a lease lasts."""
     project = service.project(items=2, lease={"seconds": 3})

@@ -35,6 +35,8 @@ export class Desk {
       on: {
         sent: (entry, outcome) => {
           on.sent(entry, outcome);
+          // Somebody works under this name elsewhere: learn which of the items in hand are answered, too.
+          if (outcome.outcome === "duplicate") this.#renew();
           this.fill();
         },
         changed: () => on.changed(),

@@ -16,6 +16,7 @@ let desk = null;
 let view = null; // the project as the service describes it
 let pictures = null;
 let mine = 0;
+let beaten = 0; // answers of this visit whose items had one under this name already
 let shown = null; // the lease on screen
 let watch = { since: 0, seconds: 0 };
 let ticker = 0;
@@ -111,6 +112,7 @@ function toggleMap() {
 async function start(project) {
   stop();
   rest("Fetching items…", "", false); // nothing of another project stays on screen
+  $("banner").hidden = true;
   try {
     view = await api.get(`/v1/projects/${encodeURIComponent(project)}`);
   } catch (problem) {
@@ -125,7 +127,7 @@ async function start(project) {
   $("instructions").hidden = !view.labels.instructions;
   $("instructions").lastElementChild.textContent = view.labels.instructions;
   $("last").textContent = "";
-  mine = 0;
+  mine = beaten = 0;
   shown = null;
   screen("desk");
   if (view.labels.kind !== "classes") {
@@ -174,12 +176,26 @@ function told(what) {
 }
 
 function sent(entry, outcome) {
-  if (outcome.outcome === "rejected") notice(`An answer was not taken: ${outcome.reason}.`);
-  else if (!entry.skip && outcome.outcome !== "duplicate") {
+  if (outcome.outcome === "rejected") notice(`${entry.skip ? "A skip" : "An answer"} was not taken: ${outcome.reason}.`);
+  else if (!entry.skip && outcome.outcome === "duplicate") tooLate(entry);
+  else if (!entry.skip) {
     mine += 1;
     spend(outcome);
   }
   render();
+}
+
+// Another tab, or another person with this key, answered the item first. By now another item is on screen, so the
+// notice names the answer. The counter loses it, and asks the service, which knows what was answered elsewhere.
+function tooLate({ label }) {
+  beaten += 1;
+  const [which, items, stand] = beaten === 1
+    ? [`Your answer “${label}” was not taken`, "its item was", "the first answer stands"]
+    : [`${beaten} of your answers were not taken, “${label}” the last`, "their items were", "the first answers stand"];
+  notice(`${which}: ${items} answered already under your name, in another tab perhaps; ${stand}.`);
+  if (!desk) return;
+  if (!desk.held && !desk.unsent) $("last").textContent = ""; // it says “Answered” of this very one
+  refresh(view.name);
 }
 
 function render() {
@@ -245,6 +261,11 @@ function notice(words, offline = false) {
   $("banner").textContent = words;
   $("banner").hidden = false;
   $("banner").dataset.offline = offline ? "1" : "";
+  if (offline) return; // goes by itself
+  const close = make("button", "quiet", "Close");
+  close.type = "button";
+  close.addEventListener("click", () => { $("banner").hidden = true; });
+  $("banner").append(" ", close);
 }
 
 function sentence(words) {
