@@ -416,22 +416,62 @@ def test_the_page_can_be_used_without_a_pointer_and_by_ear(service, watched):
     assert watched.page.locator("#classes button >> nth=0").get_attribute("aria-keyshortcuts") == "1"
 
 
+def someone(service: Service, project: str, label: str | None) -> None:
+    """A new annotator labels the one item of a project, or skips it."""
+    base = f"/v1/projects/{project}"
+    with service.http() as http:
+        lease = http.post(f"{base}/leases", json={"count": 1}).json()["leases"][0]["lease"]
+        if label is None:
+            http.post(f"{base}/leases/skip", json={"leases": [lease]}).raise_for_status()
+        else:
+            body = {"annotations": [{"lease": lease, "label": label}]}
+            http.post(f"{base}/annotations", json=body).raise_for_status()
+
+
+DISPUTED = "Annotators disagree about this item. Your answer decides."
+
+
 def test_a_reviewer_is_told_that_the_answer_decides(service, watched):
     """Two annotators disagree; the reviewer sees the item first, with a note, and settles it."""
     project = service.project(items=1, votes={"needed": 2, "cap": 2})
     for label in ("good", "bad"):
-        with service.http() as http:
-            lease = http.post(f"/v1/projects/{project}/leases", json={"count": 1}).json()["leases"][0]["lease"]
-            answer = {"annotations": [{"lease": lease, "label": label}]}
-            http.post(f"/v1/projects/{project}/annotations", json=answer)
+        someone(service, project, label)
     tend(service.ports, project)
     watched.hurry()
     watched.sign_in(service.url, service.key(Role.REVIEWER, project=project))
-    expect(watched.page.locator("#item .note")).to_contain_text("Your answer decides")
+    expect(watched.page.locator("#item .note")).to_have_text(DISPUTED)
     watched.page.keyboard.press("3")
     eventually(watched, lambda: len(answers(service, project)), 3)
     tend(service.ports, project)
     assert service.ports.pool.find(project, "k0").label == "odd"
+
+
+@pytest.mark.parametrize(
+    "labels, words",
+    [
+        ([None, None], "2 annotators skipped this item. Your answer decides."),
+        (["good", None, None], "2 annotators skipped this item. Your answer decides."),
+        (["good", "bad", None, None], "Annotators disagree about this item, and 2 skipped it. Your answer decides."),
+    ],
+)
+def test_a_reviewer_is_told_of_skips(service, watched, labels, words):
+    """What came by skips is not called a disagreement."""
+    project = service.project(items=1, votes={"needed": 3, "cap": 4}, lease={"skips_to_review": 2})
+    for label in labels:
+        someone(service, project, label)
+    watched.sign_in(service.url, service.key(Role.REVIEWER, project=project))
+    expect(watched.page.locator("#item .note")).to_have_text(words)
+    assert watched.complaints == []
+
+
+def test_a_reviewer_is_told_nothing_false_where_nothing_can_be_known(service, watched):
+    """Without the item's history the note says what is true of every review."""
+    project = service.project(items=1, lease={"skips_to_review": 1})
+    someone(service, project, None)
+    watched.page.route("**/history", lambda route: route.abort())
+    watched.sign_in(service.url, service.key(Role.REVIEWER, project=project))
+    note = "This item was disputed or skipped. Your answer decides."
+    expect(watched.page.locator("#item .note")).to_have_text(note)
 
 
 def test_a_project_that_needs_an_editor_says_so(service, watched):

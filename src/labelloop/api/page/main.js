@@ -5,6 +5,7 @@ import { Desk } from "./desk.js";
 import { Pictures, make, prefetch, show } from "./items.js";
 import { Classes } from "./classes.js";
 import { PoolMap } from "./map.js";
+import { why } from "./review.js";
 
 const KEY = "labelloop.key"; // in sessionStorage: this tab only, gone when it is closed
 const STATUS_MS = 15_000;
@@ -223,18 +224,26 @@ function render() {
     $("banner").hidden = true;
   }
   pictures.keep([...desk.queue, ...(desk.held ? [desk.held.lease] : [])]);
-  prefetch(desk.queue.slice(1, 4), view.items, pictures);
+  const ahead = desk.queue.slice(1, 4);
+  prefetch(ahead, view.items, pictures);
+  for (const next of ahead) if (next.lane === "review") why(api, view.name, next);
 }
 
 function present(lease) {
   shown = lease;
   watch = { since: document.hidden ? 0 : performance.now(), seconds: 0 };
   const parts = [show(lease, view.items, pictures)];
-  if (lease.lane === "review") parts.push(make("p", "note", "Annotators disagree about this item. Your answer decides."));
+  if (lease.lane === "review") parts.push(reviewNote(lease));
   $("item").replaceChildren(...parts);
   $("item").scrollTop = 0;
   if (document.activeElement === document.body) $("item").focus({ preventScroll: true });
   classes.suggest(lease.prediction);
+}
+
+function reviewNote(lease) {
+  const note = make("p", "note", "Your answer decides.");
+  why(api, view.name, lease).then((words) => { note.textContent = `${words} Your answer decides.`; });
+  return note;
 }
 
 function idle() {
