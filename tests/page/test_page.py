@@ -334,6 +334,22 @@ def test_a_person_with_several_projects_chooses(service, watched):
     eventually(watched, lambda: (len(answers(service, one)), len(answers(service, two))), (1, 0))
 
 
+def test_projects_of_one_title_are_told_apart_by_their_names(service, watched):
+    """A name stands beside a title that differs from it, in the choice and in the bar; it is never said twice."""
+    one, two = service.project("mails", items=2, title="Mails"), service.project("mails-copy", items=2, title="Mails")
+    same = service.project("letters", items=2)
+    watched.sign_in(service.url, service.key())
+    choices = watched.page.locator("#choices button")
+    for name in (one, two):
+        expect(choices.filter(has_text=re.compile(rf"^Mails\s*{name}$"))).to_be_visible()
+    expect(choices.filter(has_text=re.compile(rf"^{same}$"))).to_be_visible()
+    watched.page.get_by_role("button", name=two).click()
+    expect(watched.page.locator("#item .text")).to_be_visible()
+    assert watched.page.url.endswith(f"#{two}")
+    expect(watched.page.locator("#projects option:checked")).to_have_text("Mails (mails-copy)")
+    expect(watched.page.locator("#projects option", has_text=same)).to_have_text(same)
+
+
 def test_rows_of_grey_values_are_drawn(service, watched):
     """Each value is one pixel of the canvas, white at the project's maximum."""
     project = service.project(

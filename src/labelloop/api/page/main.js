@@ -67,7 +67,7 @@ async function signIn(key) {
 async function choose() {
   const { projects } = await api.get("/v1/projects");
   const options = projects.map(({ project, title }) => {
-    const option = make("option", "", title);
+    const option = make("option", "", title === project ? title : `${title} (${project})`);
     option.value = project;
     return option;
   });
@@ -85,7 +85,8 @@ async function choose() {
 function choice({ project, title, state }) {
   const button = make("button", "", title);
   button.type = "button";
-  button.append(make("span", "hint", state === "active" ? "" : state));
+  // Copied project files keep their title: only the name tells them apart.
+  button.append(make("span", "hint", [title === project ? "" : project, state === "active" ? "" : state].filter(Boolean).join(" · ")));
   button.addEventListener("click", () => start(project));
   const entry = make("li");
   entry.append(button);
