@@ -406,16 +406,37 @@ def test_pictures_by_path_are_fetched_with_the_key_and_missing_ones_are_told(ser
 
 
 def test_a_table_shows_every_field(service, watched):
-    """Names and values, numbers short."""
+    """Names and values, numbers short; an empty value says so."""
+    row = {"radius": 12.3456789, "count": 7, "site": "left", "none": None, "note": "", "rest": " \n"}
     project = service.project(
-        items=[{"key": "r", "data": {"radius": 12.3456789, "count": 7, "site": "left", "none": None}}],
+        items=[{"key": "r", "data": row}],
         items_section={"kind": "table"},
         features={"kind": "columns", "columns": ["radius", "count"]},
     )
     watched.sign_in(service.url, service.key(project=project))
     rows = watched.page.locator("#item dl div")
-    expect(rows).to_have_count(4)
-    assert rows.all_inner_texts() == ["radius\n12.3457", "count\n7", "site\nleft", "none\n—"]
+    expect(rows).to_have_count(6)
+    shown = ["radius\n12.3457", "count\n7", "site\nleft", "none\n—", "note\n(empty)", "rest\n(empty)"]
+    assert rows.all_inner_texts() == shown
+
+
+@pytest.mark.parametrize("text", ["", " \n\t ", "\u200b\ufeff"])
+def test_an_empty_text_is_no_blank_card(service, watched, text):
+    """Nothing to see is said, in a style that sets it apart from a text that says so; it can be labeled."""
+    items = [{"key": "none", "data": {"text": text}}, {"key": "said", "data": {"text": "(empty)"}}]
+    project = service.project(items=items)
+    watched.hurry()
+    watched.sign_in(service.url, service.key(project=project))
+    shown = watched.page.locator("#item .text")
+    styles = set()
+    for _ in items:
+        expect(shown).to_have_text("(empty)")
+        styles.add(shown.evaluate("p => getComputedStyle(p.firstElementChild ?? p).fontStyle"))
+        shown.evaluate("p => { p.dataset.old = '1'; }")
+        watched.page.keyboard.press("1")
+        expect(watched.page.locator("#item [data-old]")).to_be_hidden()
+    assert styles == {"italic", "normal"}
+    eventually(watched, lambda: sorted(answers(service, project)), [("none", "good"), ("said", "good")])
 
 
 def test_the_page_can_be_used_without_a_pointer_and_by_ear(service, watched):

@@ -45,9 +45,10 @@ export function prefetch(leases, { kind, field }, pictures) {
 }
 
 function text(value) {
-  const words = typeof value === "string" ? value : readable(value);
-  const element = make("p", "text", words);
+  const words = readable(value);
+  const element = make("p", "text");
   element.dir = "auto";
+  element.append(visible(words));
   element.classList.toggle("long", words.length > LONG_TEXT);
   return element;
 }
@@ -56,7 +57,9 @@ function table(data) {
   const list = make("dl");
   for (const [name, value] of Object.entries(data)) {
     const row = make("div");
-    row.append(make("dt", "", name), make("dd", "", readable(value)));
+    const cell = make("dd");
+    cell.append(visible(readable(value)));
+    row.append(make("dt", "", name), cell);
     list.append(row);
   }
   return list;
@@ -109,6 +112,11 @@ function readable(value) {
   if (value === undefined || value === null) return "—";
   if (typeof value === "number") return Number.isInteger(value) ? String(value) : String(Number(value.toPrecision(6)));
   return typeof value === "string" ? value : JSON.stringify(value);
+}
+
+// The words, or a mark in their place where there is nothing to see: spaces, controls, characters without a width.
+function visible(words) {
+  return /^[\s\p{Cc}\p{Cf}]*$/u.test(words) ? make("span", "empty", "(empty)") : words;
 }
 
 export function make(tag, style = "", words = undefined) {
