@@ -175,7 +175,7 @@ def test_hostile_items_and_labels_are_shown_as_text(service, watched, kind):
     expect(watched.page.locator(place)).to_have_text(HOSTILE)
     expect(watched.page.locator("#classes button >> nth=0")).to_contain_text(HOSTILE)
     expect(watched.page.locator("#who")).to_have_text(HOSTILE)
-    watched.page.locator("#instructions summary").click()
+    expect(watched.page.locator("#instructions p")).to_be_visible()
     expect(watched.page.locator("#instructions p")).to_have_text(HOSTILE)
     watched.page.keyboard.press("1")
     eventually(watched, lambda: [label for _, label in answers(service, project)], [HOSTILE])
@@ -332,6 +332,100 @@ def test_a_person_with_several_projects_chooses(service, watched):
     expect(watched.page.locator("#item .text")).to_be_visible()
     press_and_wait(watched, "1")
     eventually(watched, lambda: (len(answers(service, one)), len(answers(service, two))), (1, 0))
+
+
+def instructed(service: Service, words: str, *, items: int = 6) -> str:
+    """A project whose annotators are to read something before they start."""
+    labels = {"kind": "classes", "classes": ["good", "bad", "odd"], "instructions": words}
+    return service.project(items=items, labels=labels)
+
+
+def test_instructions_are_open_until_the_first_answer_and_a_key_away_after(service, watched):
+    """Who starts reads them without a click; later, and after a reload, they are closed until asked for."""
+    project = instructed(service, "Good is what you would wear a shirt in.")
+    watched.hurry()
+    watched.sign_in(service.url, service.key(project=project))
+    words = watched.page.get_by_text("Good is what you would wear a shirt in.")
+    expect(watched.page.locator("#item .text")).to_be_visible()
+    expect(words).to_be_visible()
+    press_and_wait(watched, "s")
+    expect(words).to_be_visible()
+    press_and_wait(watched, "1")
+    expect(words).to_be_hidden()
+    watched.page.keyboard.press("?")
+    expect(words).to_be_visible()
+    press_and_wait(watched, "1")
+    expect(words).to_be_visible()
+    watched.page.keyboard.press("?")
+    expect(words).to_be_hidden()
+    watched.page.reload()
+    expect(watched.page.locator("#item .text")).to_be_visible()
+    expect(words).to_be_hidden()
+    watched.page.get_by_text("Instructions").click()
+    expect(words).to_be_visible()
+    assert watched.complaints == []
+
+
+def test_instructions_that_were_closed_stay_closed_for_this_person_and_project(service, watched):
+    """Closed without an answer, they are closed after a reload; another project and another person see theirs open."""
+    first, second = instructed(service, "First words."), instructed(service, "Second words.")
+    watched.page.goto(f"{service.url}/#{first}")
+    watched.page.get_by_label("Key").fill(service.key(subject="Uma"))
+    watched.page.keyboard.press("Enter")
+    expect(watched.page.get_by_text("First words.")).to_be_visible()
+    watched.page.get_by_text("Instructions").click()
+    expect(watched.page.get_by_text("First words.")).to_be_hidden()
+    watched.page.reload()
+    expect(watched.page.locator("#item .text")).to_be_visible()
+    expect(watched.page.get_by_text("First words.")).to_be_hidden()
+    watched.page.get_by_label("Project").select_option(second)
+    expect(watched.page.get_by_text("Second words.")).to_be_visible()
+    watched.page.get_by_label("Project").select_option(first)
+    expect(watched.page.locator("#instructions p")).to_have_text("First words.")
+    expect(watched.page.get_by_text("First words.")).to_be_hidden()
+    watched.page.get_by_role("button", name="Sign out").click()
+    watched.page.get_by_label("Key").fill(service.key(subject="Vic"))
+    watched.page.keyboard.press("Enter")
+    expect(watched.page.get_by_text("First words.")).to_be_visible()
+
+
+def test_instructions_that_changed_are_open_again(service, watched):
+    """What was read was another text."""
+    project = instructed(service, "The old words.")
+    said = ["The old words."]
+
+    def reworded(route: Any) -> None:
+        view = route.fetch().json()
+        view["labels"]["instructions"] = said[0]
+        route.fulfill(json=view)
+
+    watched.page.route(f"**/v1/projects/{project}", reworded)
+    watched.sign_in(service.url, service.key(project=project))
+    expect(watched.page.locator("#item .text")).to_be_visible()
+    press_and_wait(watched, "1")
+    expect(watched.page.get_by_text("The old words.")).to_be_hidden()
+    said[0] = "The new words."
+    watched.page.reload()
+    expect(watched.page.get_by_text("The new words.")).to_be_visible()
+    watched.page.unroute_all(behavior="wait")
+
+
+def test_without_storage_instructions_are_open_at_first(service, watched):
+    """Each time the page is opened; labeling goes on as ever."""
+    project = instructed(service, "Read me.")
+    watched.page.add_init_script(
+        "Object.defineProperty(window, 'localStorage', { get() { throw new DOMException('no', 'SecurityError'); } });"
+    )
+    watched.hurry()
+    watched.sign_in(service.url, service.key(project=project))
+    for answered in (1, 2):
+        expect(watched.page.get_by_text("Read me.")).to_be_visible()
+        expect(watched.page.locator("#item .text")).to_be_visible()
+        press_and_wait(watched, "1")
+        expect(watched.page.get_by_text("Read me.")).to_be_hidden()
+        eventually(watched, lambda wanted=answered: len(answers(service, project)) == wanted, wanted=True)
+        watched.page.reload()
+    assert watched.complaints == []
 
 
 def test_projects_of_one_title_are_told_apart_by_their_names(service, watched):

@@ -4,6 +4,7 @@ import { Api } from "./api.js";
 import { Desk } from "./desk.js";
 import { Pictures, make, prefetch, show } from "./items.js";
 import { Classes } from "./classes.js";
+import { Instructions } from "./instructions.js";
 import { PoolMap } from "./map.js";
 import { why } from "./review.js";
 
@@ -23,6 +24,7 @@ let watch = { since: 0, seconds: 0 };
 let ticker = 0;
 
 const classes = new Classes($("classes"), $("search"), $("find"), answer);
+const instructions = new Instructions($("instructions"));
 
 // --- signing in and choosing -----------------------------------------------------------------------------------
 
@@ -126,8 +128,7 @@ async function start(project) {
   $("title").textContent = view.title;
   $("projects").value = project;
   $("pick").hidden = $("projects").options.length < 2;
-  $("instructions").hidden = !view.labels.instructions;
-  $("instructions").lastElementChild.textContent = view.labels.instructions;
+  instructions.set(view.labels.instructions, project, me.subject);
   $("last").textContent = "";
   mine = beaten = 0;
   shown = null;
@@ -159,6 +160,7 @@ function answer(label) {
   if (!desk?.current) return;
   told(`Answered: ${label}`);
   classes.flash(label);
+  instructions.answered();
   desk.answer(label, Math.round(seconds() * 10) / 10);
 }
 
@@ -355,6 +357,7 @@ document.addEventListener("keydown", (event) => {
   const key = event.key.toLowerCase();
   if (key === "u" || key === "backspace") undo();
   else if (key === "s") skip();
+  else if (key === "?") instructions.toggle();
   else if (key === "/" && classes.searchable) classes.search();
   else if (!classes.press(key)) return;
   event.preventDefault();
