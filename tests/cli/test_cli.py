@@ -218,6 +218,27 @@ def test_export_to_parquet_has_types(cli: Command, mail: str, tmp_path: Path, wo
     assert json.loads(found[0]["data"])["text"]
 
 
+@pytest.mark.usefixtures("mail")
+def test_labels_of_a_file_in_another_form_are_not_shown_to_people(cli: Command, tmp_path: Path) -> None:
+    """The source is a CSV whose column `topic` is the label; the same rows as JSON lines must say so."""
+    (tmp_path / "mails.csv").write_text("text,topic\nbuy pills,spam\nsee you,ham\n")
+    source = f'[source.data]\nkind = "table"\npath = "{tmp_path}/mails.csv"\nlabel = "topic"\n'
+    second = (tmp_path / "mail.toml").read_text().replace('"mail"', '"mail2"') + source
+    (tmp_path / "mail2.toml").write_text(second)
+    assert cli("project", "create", tmp_path / "mail2.toml").code == 0
+    (tmp_path / "mails.jsonl").write_text('{"text": "buy more", "topic": "spam"}\n{"text": "hello", "topic": "ham"}\n')
+    said = cli("ingest", "mail2", tmp_path / "mails.jsonl")
+    assert said.code == 2
+    assert "--label topic" in said.err
+    named = cli("ingest", "mail2", tmp_path / "mails.jsonl", "--label", "topic", "--json")
+    assert (named.json["added"], cli("project", "show", "mail2", "--json").json["items"]["counts"]["resolved"]) == (
+        2,
+        2,
+    )
+    meant = cli("ingest", "mail2", tmp_path / "mails.jsonl", "--label", "", "--json")
+    assert meant.json["received"] == 2
+
+
 @pytest.mark.parametrize("form", ["jsonl", "csv", "parquet"])
 @pytest.mark.usefixtures("worker")
 def test_an_export_goes_into_another_project(cli: Command, mail: str, tmp_path: Path, ports: Ports, form: str) -> None:

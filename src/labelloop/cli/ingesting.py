@@ -3,15 +3,19 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 from labelloop.adapters.files import readers, sources
+from labelloop.domain.errors import InvalidItems
 from labelloop.domain.types import IngestReport, InvalidLine, NewItem
 from labelloop.loop.ingest import ingest
 from labelloop.ports import Ports
 from labelloop.projects import ArraySource, Project, TableSource
 from labelloop.settings import Settings
+
+Row = NewItem | InvalidLine
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,13 +43,33 @@ def take_in(ports: Ports, name: str, file: Path | None, *, columns: Columns, wit
         if file is None:
             pool = sources.load_source(project, Settings().data).pool
             set_total(len(pool))
-            rows: Iterator[NewItem | InvalidLine] = iter(pool)
+            rows: Iterator[Row] = iter(pool)
         else:
             set_total(readers.total(file))
-            rows = readers.read_items(file, progress=tell, **reading(project, file, columns))
+            options = reading(project, file, columns)
+            rows = readers.read_items(file, progress=tell, **options)
+            if columns.label is None and "label" not in options:
+                rows = _unshown(rows, project, file)
         if without_labels:
             rows = (replace(row, label=None) if isinstance(row, NewItem) else row for row in rows)
         return ingest(ports, name, rows, progress=tell if file is None else None)
+
+
+def _unshown(rows: Iterator[Row], project: Project, file: Path) -> Iterator[Row]:
+    """The rows, unless they hold the labels of the project's source among what people are shown.
+
+    Raises:
+        InvalidItems: they do; says how to name them.
+    """
+    data = project.source.data if project.source is not None else None
+    label = data.label if isinstance(data, TableSource) else None
+    first = list(islice(rows, 1))
+    if any(isinstance(row, NewItem) and row.label is None and label in row.data for row in first):
+        raise InvalidItems(
+            f"{file}: {label!r}, which holds the labels in the project's source, would be among what people see. Add"
+            f" --label {label} if it is the label here, too, or --label '' if it is not."
+        )
+    return chain(first, rows)
 
 
 def reading(project: Project, file: Path, columns: Columns) -> dict[str, Any]:
