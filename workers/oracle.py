@@ -27,11 +27,11 @@ def main() -> None:
     truth = json.loads(options.truth.read_text(encoding="utf-8"))
     habits = Habits(**{field.name: getattr(options, field.name) for field in fields(Habits)})
     rng = np.random.default_rng([options.seed, *options.name.encode()])
-    with Client(settings.url, settings.key, patience=600.0) as client:
-        try:
+    try:
+        with Client(settings.url, settings.key, patience=600.0) as client:
             Oracle(client, options.project, truth, habits=habits, rng=rng).work()
-        except ClientError as error:
-            sys.exit(f"{options.name}: {error}")
+    except ClientError as error:
+        sys.exit(f"{options.name}: {error}")
 
 
 def _options() -> argparse.ArgumentParser:

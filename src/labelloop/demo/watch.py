@@ -5,8 +5,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-import httpx
-
 from labelloop.client import Client, ClientError
 
 ENDED = frozenset({"done", "failed"})
@@ -71,7 +69,7 @@ class Watcher:
     def look(self) -> Snapshot:
         """How the project stands."""
         self.answers = False
-        with suppress(ClientError, httpx.TransportError):
+        with suppress(ClientError):
             self.last = Snapshot(
                 status=self._client.project(self._project),
                 models=self._client.models(self._project)["models"],

@@ -5,7 +5,6 @@ are frozen values. It speaks HTTP only and imports nothing of the service.
 """
 
 import contextlib
-import email.utils
 import json
 import threading
 import time
@@ -16,26 +15,15 @@ from types import TracebackType
 from typing import Any, Self
 from uuid import uuid4
 
-import httpx
-import stamina
+from labelloop.client.connection import Connection
+from labelloop.client.errors import ClientError
+
+__all__ = ["Client", "ClientError", "Ingested", "Lease", "Leases", "Outcome", "Work"]
 
 SEND_BYTES = 256 * 1024
 """Items are sent in pieces of about this size."""
-LONGEST_WAIT = 30.0
-"""Seconds between two tries, whatever Retry-After says."""
 RENEW_PART = 1 / 3
 """Leases are renewed when this part of their time is over."""
-
-
-class ClientError(Exception):
-    """The service refused a call; `problem` is what it said (RFC 9457), `status` the HTTP status."""
-
-    def __init__(self, problem: Mapping[str, Any], *, retry_after: float | None = None) -> None:
-        super().__init__(str(problem.get("detail") or problem.get("title") or problem))
-        self.problem = problem
-        self.status = int(problem.get("status", 0))
-        self.slug = str(problem.get("type", "")).rpartition(":")[2]
-        self.retry_after = retry_after
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,15 +85,14 @@ class Client:
         key: An API key, `ll_…`.
         timeout: Seconds to wait for one answer.
         patience: Seconds to go on trying while the service is away; 0 tries once.
+
+    Raises:
+        ClientError: address or key cannot be right; nothing was sent. Every call raises it too, also when nobody
+            answered, then with status 0.
     """
 
     def __init__(self, url: str, key: str, *, timeout: float = 60.0, patience: float = 45.0) -> None:
-        self._http = httpx.Client(
-            base_url=url.rstrip("/"),
-            headers={"Authorization": f"Bearer {key}", "User-Agent": "labelloop-client"},
-            timeout=timeout,
-        )
-        self._patience = patience
+        self._connection = Connection(url, key, timeout=timeout, patience=patience)
 
     def __enter__(self) -> Self:
         return self
@@ -115,7 +102,7 @@ class Client:
 
     def close(self) -> None:
         """Close the connections."""
-        self._http.close()
+        self._connection.close()
 
     # --- people and keys ---------------------------------------------------------------------------------------
 
@@ -131,14 +118,11 @@ class Client:
         `skills` are what the annotator can do, such as `lang:de`: items that require it come to those who have it.
         """
         body = {"subject": subject, "role": role, "project": project, "skills": list(skills)}
-        return str(self._call("POST", "/v1/keys", body=body, repeat=False)["key"])
+        return str(self._connection.call("POST", "/v1/keys", body=body, repeat=False)["key"])
 
     def ready(self) -> bool:
         """Whether the store and the queue answer; False also when the service is away."""
-        try:
-            return self._http.get("/readyz").status_code == 200
-        except httpx.TransportError:
-            return False
+        return self._connection.ready()
 
     # --- projects ------------------------------------------------------------------------------------------------
 
@@ -181,7 +165,7 @@ class Client:
         headers = {"Content-Type": "application/x-ndjson"}
         path = f"/v1/projects/{project}/items"
         again = iter(items) is not items
-        found = self._call("POST", path, content=lambda: _ndjson(items), headers=headers, repeat=again)
+        found = self._connection.call("POST", path, content=lambda: _ndjson(items), headers=headers, repeat=again)
         return Ingested(
             received=found["received"],
             added=found["added"],
@@ -199,12 +183,8 @@ class Client:
         """
         asked = {"training_set": training_set, "near_duplicates": near_duplicates}
         query = {"format": "jsonl"} | {name: str(value) for name, value in asked.items() if value is not None}
-        with self._http.stream("GET", f"/v1/projects/{project}/export", params=query) as response:
-            if response.is_error:
-                response.read()
-            _check(response)
-            for line in response.iter_lines():
-                yield json.loads(line)
+        for line in self._connection.lines(f"/v1/projects/{project}/export", query):
+            yield json.loads(line)
 
     def history(self, project: str, item: int) -> dict[str, Any]:
         """Everything that ever happened to one item."""
@@ -304,36 +284,10 @@ class Client:
         return _outcomes(self._post(f"/v1/projects/{project}/leases/{verb}", {"leases": list(leases)}))
 
     def _get(self, path: str) -> dict[str, Any]:
-        return self._call("GET", path)
+        return self._connection.call("GET", path)
 
     def _post(self, path: str, body: Any = None, *, headers: Mapping[str, str] | None = None) -> dict[str, Any]:
-        return self._call("POST", path, body=body, headers=headers)
-
-    def _call(
-        self,
-        method: str,
-        path: str,
-        *,
-        body: Any = None,
-        content: Any = None,
-        headers: Mapping[str, str] | None = None,
-        repeat: bool = True,
-    ) -> dict[str, Any]:
-        """One call, the same bytes and headers at every try. Every call of ours may be repeated, unless `repeat`."""
-
-        def once() -> dict[str, Any]:
-            sent = content() if content is not None else None
-            response = self._http.request(method, path, json=body, content=sent, headers=dict(headers or {}))
-            _check(response)
-            found: dict[str, Any] = response.json()
-            return found
-
-        if not repeat or not self._patience:
-            return once()
-        with_retries = stamina.retry(
-            on=_when_again, attempts=None, timeout=self._patience, wait_initial=0.1, wait_max=5.0, wait_jitter=0.2
-        )
-        return with_retries(once)()
+        return self._connection.call("POST", path, body=body, headers=headers)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -372,7 +326,7 @@ class Work:
             rest = list(self._open)
             self._open.clear()
         if rest:
-            with contextlib.suppress(ClientError, httpx.TransportError):  # they run out by themselves
+            with contextlib.suppress(ClientError):  # they run out by themselves
                 self.client.release(self.project, rest)
 
     def __iter__(self) -> Iterator[Lease]:
@@ -405,47 +359,8 @@ class Work:
             with self._lock:
                 held = list(self._open)
             if held:
-                with contextlib.suppress(ClientError, httpx.TransportError):
+                with contextlib.suppress(ClientError):
                     self.client.renew(self.project, held)
-
-
-def _when_again(error: Exception) -> bool | float:
-    """Whether, or after how many seconds, a call is worth repeating."""
-    if isinstance(error, ClientError):
-        if error.status not in {502, 503, 504}:
-            return False
-        return True if error.retry_after is None else min(error.retry_after, LONGEST_WAIT)
-    return isinstance(error, httpx.TransportError)
-
-
-def _check(response: httpx.Response) -> None:
-    if response.is_success:
-        return
-    try:
-        problem = response.json()
-    except ValueError:
-        problem = None
-    if not isinstance(problem, dict):
-        detail = f"{response.url} answered {response.status_code} and no problem. Is this a labelloop service?"
-        problem = {"title": response.reason_phrase, "detail": detail}
-    raise ClientError(
-        {"status": response.status_code, **problem}, retry_after=_seconds(response.headers.get("Retry-After"))
-    )
-
-
-def _seconds(retry_after: str | None) -> float | None:
-    """Retry-After in seconds; it may also be a date."""
-    if retry_after is None:
-        return None
-    try:
-        return max(float(retry_after), 0.0)
-    except ValueError:
-        pass
-    try:
-        when = email.utils.parsedate_to_datetime(retry_after)
-    except ValueError:
-        return None
-    return max((when - datetime.now(UTC)).total_seconds(), 0.0)
 
 
 def _ndjson(items: Iterable[Mapping[str, Any]]) -> Iterator[bytes]:
