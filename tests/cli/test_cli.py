@@ -118,6 +118,19 @@ def test_ingest_reports_bad_lines_and_takes_the_rest(cli: Command, mail: str, tm
     assert "line 2" in again.err
 
 
+@pytest.mark.parametrize("lines", [3, 1_001])
+def test_ingest_of_nothing_but_bad_lines_is_an_error(cli: Command, mail: str, tmp_path: Path, lines: int) -> None:
+    """However many they are: a report names a thousand at most. One good line among them, and it is none."""
+    bad = tmp_path / "bad.jsonl"
+    bad.write_text('{"key": ""}\n' * lines)
+    said = cli("ingest", mail, bad)
+    assert (said.code, f"{lines} received, 0 added, 0 duplicates, {lines} invalid" in said.out) == (2, True)
+    assert cli("ingest", mail, bad, "--json").code == 2
+    with bad.open("a") as file:
+        file.write('{"key": "a", "data": {"text": "x"}}\n')
+    assert cli("ingest", mail, bad).code == 0
+
+
 def test_labels_that_come_later_are_told(cli: Command, mail: str, tmp_path: Path) -> None:
     """The same items with labels settle what waits; a second label is refused, with the reason."""
     (tmp_path / "late.jsonl").write_text(

@@ -41,16 +41,16 @@ def ingest(
     with opened() as ports:
         columns = Columns(label=label, key=key, requires=requires)
         report = take_in(ports, name, file, columns=columns, without_labels=without_labels)
+    bad = report.received - report.added - report.duplicates  # `invalid` names the first thousand only
     if as_json:
         console.emit(report)
     else:
-        bad = report.received - report.added - report.duplicates
         console.say(f"{report.received} received, {report.added} added, {report.duplicates} duplicates, {bad} invalid")
         if report.labeled:
             console.say(f"{report.labeled} that waited in the pool have their label now")
         for wrong in report.invalid[:SHOWN_INVALID]:
             console.fail(f"line {wrong.line}: {wrong.error}")
-    if report.received and report.received == len(report.invalid):
+    if report.received and bad == report.received:
         raise typer.Exit(console.Exit.ERROR)
 
 

@@ -70,9 +70,10 @@ class InvalidLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IngestReport:
-    """What became of the lines of one ingest: received = added + duplicates + len(invalid).
+    """What became of the lines of one ingest: received = added + duplicates + those that did not go in.
 
-    `labeled` counts items that waited in the pool until a duplicate brought their label.
+    `invalid` names the first of these. `labeled` counts items that waited in the pool until a duplicate brought their
+    label.
     """
 
     received: int = 0
