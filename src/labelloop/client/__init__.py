@@ -17,11 +17,10 @@ from uuid import uuid4
 
 from labelloop.client.connection import Connection
 from labelloop.client.errors import ClientError
+from labelloop.client.sending import MOST_NAMED, Lines
 
 __all__ = ["Client", "ClientError", "Ingested", "Lease", "Leases", "Outcome", "Work"]
 
-SEND_BYTES = 256 * 1024
-"""Items are sent in pieces of about this size."""
 RENEW_PART = 1 / 3
 """Leases are renewed when this part of their time is over."""
 
@@ -75,6 +74,7 @@ class Ingested:
     labeled: int
     """Items that waited in the pool until a duplicate brought their label."""
     invalid: tuple[Mapping[str, Any], ...]
+    """`{line, error}` of what did not go in, up to a thousand of them."""
 
 
 class Client:
@@ -159,19 +159,23 @@ class Client:
     def ingest(self, project: str, items: Iterable[Mapping[str, Any]]) -> Ingested:
         """Send items `{key, data, label?, gold?, metadata?, needed?, requires?, synthetic?}`: any number, none is held.
 
-        After an error send the same again: known keys change nothing but the label of an item that waits. A sequence is
-        sent again by itself; an iterator cannot be, and its error is raised.
+        Scalars and arrays of numpy are taken as the numbers they hold. An item that cannot be JSON, such as one with
+        NaN, comes back in `invalid` like any bad one. After an error send the same again: known keys change nothing but
+        the label of an item that waits. A sequence is sent again by itself; an iterator cannot be, and its error is
+        raised.
         """
         headers = {"Content-Type": "application/x-ndjson"}
         path = f"/v1/projects/{project}/items"
         again = iter(items) is not items
-        found = self._connection.call("POST", path, content=lambda: _ndjson(items), headers=headers, repeat=again)
+        lines = Lines(items)
+        found = self._connection.call("POST", path, content=lambda: iter(lines), headers=headers, repeat=again)
+        invalid = sorted([*found["invalid"], *lines.invalid], key=lambda one: int(one["line"]))
         return Ingested(
-            received=found["received"],
+            received=found["received"] + lines.bad,
             added=found["added"],
             duplicates=found["duplicates"],
             labeled=found.get("labeled", 0),
-            invalid=tuple(found["invalid"]),
+            invalid=tuple(invalid[:MOST_NAMED]),
         )
 
     def export(
@@ -361,20 +365,6 @@ class Work:
             if held:
                 with contextlib.suppress(ClientError):
                     self.client.renew(self.project, held)
-
-
-def _ndjson(items: Iterable[Mapping[str, Any]]) -> Iterator[bytes]:
-    waiting: list[bytes] = []
-    size = 0
-    for item in items:
-        line = json.dumps(item, ensure_ascii=False, allow_nan=False).encode() + b"\n"
-        waiting.append(line)
-        size += len(line)
-        if size >= SEND_BYTES:
-            yield b"".join(waiting)
-            waiting, size = [], 0
-    if waiting:
-        yield b"".join(waiting)
 
 
 def _leases(found: Mapping[str, Any]) -> Leases:

@@ -15,6 +15,7 @@ import stamina
 
 from labelloop.client.address import checked_address, checked_key
 from labelloop.client.errors import ClientError, of_our_own
+from labelloop.client.sending import NO_JSON, encode, fault
 
 Kind = TypeVar("Kind", bound=BaseException)
 
@@ -63,11 +64,13 @@ class Connection:
         repeat: bool = True,
     ) -> dict[str, Any]:
         """One call, the same bytes and headers at every try. Every call of ours may be repeated, unless `repeat`."""
-        told = _sendable(headers or {})
+        told, whole = _sendable(headers or {}), None
+        if body is not None:
+            told, whole = {"Content-Type": "application/json", **told}, _encoded(body)
 
         def once() -> dict[str, Any]:
-            sent = content() if content is not None else None
-            return _answer(self._http.request(method, path, json=body, content=sent, headers=told))
+            sent = content() if content is not None else whole
+            return _answer(self._http.request(method, path, content=sent, headers=told))
 
         patience = self._patience if repeat else 0.0
         try:
@@ -161,6 +164,13 @@ def _sendable(headers: Mapping[str, str]) -> dict[str, str]:
             detail = f"The {name} {value!r} cannot be sent: use plain ASCII letters, digits and signs, on one line."
             raise of_our_own("not-sendable", detail)
     return dict(headers)
+
+
+def _encoded(body: Any) -> bytes:
+    try:
+        return encode(body)
+    except NO_JSON as error:
+        raise of_our_own("not-sendable", f"The body of the call {fault(error)}.") from error
 
 
 def _answer(response: httpx.Response) -> dict[str, Any]:
