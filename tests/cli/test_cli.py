@@ -171,6 +171,50 @@ def test_lease_annotate_and_replay(cli: Command, mail: str, tmp_path: Path) -> N
     assert again["annotations"] == first["annotations"]
 
 
+def test_answers_under_another_name_are_an_error_that_points_to_as(cli: Command, mail: str, tmp_path: Path) -> None:
+    """Leased by anna, answered without --as: nothing is taken, and it is said whose leases were looked for."""
+    (tmp_path / "a.json").write_text(json.dumps(label(cli, 2)))
+    said = cli("annotate", mail, tmp_path / "a.json")
+    assert said.code == 2
+    assert "2 leases are none of '" in said.err
+    assert "your login name. Were they leased under another name? Then give it: --as NAME" in said.err
+    assert "No answer was taken, of 2" in said.err
+    other = cli("annotate", mail, tmp_path / "a.json", "--as", "ben", "--json")
+    assert (other.code, [one["outcome"] for one in other.json["annotations"]]) == (2, ["rejected", "rejected"])
+    assert "none of 'ben'. Were they" in other.err
+    assert cli("annotate", mail, tmp_path / "a.json", "--as", "anna").code == 0
+
+
+def test_some_answers_taken_is_no_error_but_the_others_are_explained(cli: Command, mail: str, tmp_path: Path) -> None:
+    """One lease is ours, one is not, one line has none: the first counts, the others say what to do."""
+    (own,) = label(cli, 1)
+    lines = [json.dumps(own), "", json.dumps({"lease": "999", "label": "spam"}), json.dumps({"label": "ham"}), "7"]
+    (tmp_path / "a.jsonl").write_text("\n".join(lines))
+    said = cli("annotate", mail, tmp_path / "a.jsonl", "--as", "anna", "--json")
+    assert said.code == 0
+    assert "1 lease is none of 'anna'" in said.err
+    ours, strange, missing, odd = said.json["annotations"]
+    assert (ours["outcome"], strange["lease"]) == ("accepted", "999")
+    assert (missing["lease"], missing["outcome"]) == ("", "rejected")
+    assert missing["reason"].startswith("line 4: no `lease`;")
+    assert odd["reason"].startswith("line 5: an annotation must be an object")
+    told = cli("annotate", mail, tmp_path / "a.jsonl", "--as", "anna")
+    assert "line 4: no `lease`;" in told.out
+    assert "None" not in told.out + told.err
+
+
+@pytest.mark.parametrize("whole, place", [('{"label": "ham"}', "line 1"), ('[{"label": "ham"}]', "answer 1")])
+def test_an_answer_without_a_lease_is_named_by_its_place(
+    cli: Command, mail: str, tmp_path: Path, whole: str, place: str
+) -> None:
+    """By its line, or in a list by its number; alone it is an error."""
+    (tmp_path / "a.json").write_text(whole)
+    said = cli("annotate", mail, tmp_path / "a.json")
+    assert said.code == 2
+    assert f"{place}: no `lease`" in said.out
+    assert "--as" not in said.err
+
+
 def test_a_round_is_replayed_and_a_difference_leaves_with_1(cli: Command, mail: str, ports: Ports) -> None:
     """A planned round comes out equal with exit code 0; with another seed the first difference is told, with 1."""
     said = cli("round", "replay", mail)

@@ -3,18 +3,29 @@
 import json
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from labelloop.domain.errors import Invalid
-from labelloop.domain.types import Identity, Lease
+from labelloop.domain.states import Outcome
+from labelloop.domain.types import Identity, Lease, LeaseOutcome
+from labelloop.loop.lease import UNKNOWN
 from labelloop.ports import Ports
 
 AT_ONCE = 5
 
 
-def read(file: Path | None) -> list[Mapping[str, Any]]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answers:
+    """Answers as they were given, and where each stood: `line 3`, or `answer 3` of a list."""
+
+    answers: list[Mapping[str, Any]]
+    places: list[str]
+
+
+def read(file: Path | None) -> Answers:
     """A JSON array (or an object with `annotations`), or one object per line.
 
     Raises:
@@ -29,21 +40,45 @@ def read(file: Path | None) -> list[Mapping[str, Any]]:
     except ValueError:
         return _lines(text)
     if isinstance(whole, Mapping):
-        whole = whole.get("annotations", [whole])
+        if "annotations" not in whole:
+            return Answers(answers=[whole], places=["line 1"])
+        whole = whole["annotations"]
     if not isinstance(whole, list):
         raise Invalid('Give a list of answers, each {"lease": …, "label": …}.')
-    return whole
+    return Answers(answers=whole, places=[f"answer {at}" for at in range(1, len(whole) + 1)])
 
 
-def _lines(text: str) -> list[Mapping[str, Any]]:
-    answers = []
+def _lines(text: str) -> Answers:
+    answers, places = [], []
     for number, line in enumerate(text.splitlines(), start=1):
         if line.strip():
             try:
                 answers.append(json.loads(line))
             except ValueError as error:
                 raise Invalid(f"line {number}: is not valid JSON: {error}.") from None
-    return answers
+            places.append(f"line {number}")
+    return Answers(answers=answers, places=places)
+
+
+def placed(outcomes: Sequence[LeaseOutcome], given: Answers) -> list[LeaseOutcome]:
+    """The outcomes; one without a lease to name it by says where it stood."""
+    return [
+        one if one.lease else replace(one, reason=f"{place}: {one.reason}")
+        for one, place in zip(outcomes, given.places, strict=True)
+    ]
+
+
+def remedy(outcomes: Sequence[LeaseOutcome], who: Identity, *, named: bool) -> str | None:
+    """What to do about leases that are not this annotator's: usually they are another's, whom `--as` would name."""
+    strange = sum(one.outcome == Outcome.REJECTED and one.reason == UNKNOWN for one in outcomes)
+    if not strange:
+        return None
+    found = "lease is" if strange == 1 else "leases are"
+    me = f"{who.subject!r}" if named else f"{who.subject!r}, your login name"
+    return (
+        f"{strange} {found} none of {me}. Were they leased under another name? Then give it: --as NAME. Otherwise they"
+        " are over, and a new batch has others."
+    )
 
 
 def by_hand(ports: Ports, name: str, who: Identity) -> None:

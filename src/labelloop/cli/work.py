@@ -96,7 +96,10 @@ def annotate(
     key: Annotated[str | None, typer.Option(help="Idempotency key: the same key counts once.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Hand in answers, from a file or standard input; in a terminal without a file, label from the keyboard."""
+    """Hand in answers, from a file or standard input; in a terminal without a file, label from the keyboard.
+
+    Exit code 2 when none of them was taken.
+    """
     from labelloop.cli import answering
     from labelloop.loop.annotate import annotate as annotate_verb
 
@@ -105,13 +108,19 @@ def annotate(
         if file is None and sys.stdin.isatty():
             answering.by_hand(ports, name, me)
             return
-        answers = answering.read(file)
-        outcomes, replayed = annotate_verb(ports, name, me, answers, key=key)
+        given = answering.read(file)
+        found, replayed = annotate_verb(ports, name, me, given.answers, key=key)
+    outcomes = answering.placed(found, given)
     if as_json:
         console.emit({"annotations": outcomes, "replayed": replayed})
-        return
-    rows = [(one.lease, one.item, one.outcome, one.reason) for one in outcomes]
-    console.table("the answer of the first time" if replayed else "", ["lease", "item", "outcome", "reason"], rows)
+    else:
+        rows = [(one.lease or None, one.item, one.outcome, one.reason) for one in outcomes]
+        console.table("the answer of the first time" if replayed else "", ["lease", "item", "outcome", "reason"], rows)
+    if remedy := answering.remedy(outcomes, me, named=who is not None):
+        console.fail(remedy)
+    if outcomes and all(one.outcome == "rejected" for one in outcomes):
+        console.fail(f"No answer was taken, of {len(outcomes)}. The reason of each stands beside it.")
+        raise typer.Exit(console.Exit.ERROR)
 
 
 def _cut(data: object, most: int = 80) -> str:

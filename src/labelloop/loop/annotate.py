@@ -91,9 +91,11 @@ def _counted(outcomes: Sequence[LeaseOutcome]) -> list[ItemNumber]:
 def _read(rules: schema.Schema, raw: Any) -> Answer | LeaseOutcome:
     if not isinstance(raw, Mapping):
         return rejected("", "an annotation must be an object with `lease` and `label` or `result`")
-    lease = number(raw.get("lease"))
+    if raw.get("lease") is None:
+        return rejected("", "no `lease`; an answer needs the one that its item came with")
+    lease = number(raw["lease"])
     if lease is None:
-        return rejected(raw.get("lease"), UNKNOWN)
+        return rejected(raw["lease"], UNKNOWN)
     try:
         return rules.answer(raw, lease)
     except Invalid as error:
