@@ -12,6 +12,8 @@ from secrets import token_hex
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from labelloop.disk import home as home_folder
+
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 """What numeric libraries read their number of threads from, when they are loaded."""
 
@@ -63,8 +65,8 @@ class Settings(BaseSettings):
         if self.secret:
             return self.secret.encode()
         path = self.home / "secret"
-        self.home.mkdir(parents=True, exist_ok=True)
         if not path.exists():
+            home_folder.make_writable(self.home)
             # Written whole before it gets its name, and a name is given once: of two processes that start together
             # both read the same.
             draft = path.with_name(f"secret.{os.getpid()}")

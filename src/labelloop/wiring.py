@@ -19,6 +19,7 @@ from labelloop.adapters.redis.queue import RedisQueue
 from labelloop.adapters.rq import connection as rq_connection
 from labelloop.adapters.rq.bus import RqBus
 from labelloop.adapters.sql.store import open_store
+from labelloop.disk import home
 from labelloop.domain.errors import Unavailable
 from labelloop.ports import Ports, ScoreFiles
 from labelloop.settings import Settings
@@ -43,9 +44,10 @@ def build(settings: Settings) -> Ports:
     """All ports over the adapters that the settings name. Migrates the database; Redis is reached on first use.
 
     Raises:
+        Invalid: the home folder cannot be made.
         Unavailable: the database does not answer.
     """
-    settings.home.mkdir(parents=True, exist_ok=True)
+    home.make(settings.home)
     store = open_store(settings.database)
     address = redis_address(settings)
     connection, messages = redis_connection.connect(address), rq_connection.connect(address)

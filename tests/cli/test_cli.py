@@ -426,3 +426,56 @@ def test_doctor_warns_of_unknown_variables(cli: Command, monkeypatch: pytest.Mon
     findings = {one["check"]: one for one in cli("doctor", "--json").json}
     assert findings["settings"]["level"] == "warn"
     assert "LABELLOOP_REDIS" in findings["settings"]["detail"]
+
+
+NO_HOME = ("file/inside", "file", "/proc/nothing")
+"""Homes that cannot be: below a file, a file, and where the system lets nobody write."""
+
+
+def _no_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, home: str) -> str:
+    (tmp_path / "file").touch()
+    chosen = str(tmp_path / home)
+    monkeypatch.setenv("LABELLOOP_HOME", chosen)
+    return chosen
+
+
+@pytest.mark.parametrize("home", NO_HOME)
+@pytest.mark.parametrize("command", ["up", "serve", "worker trainer", "project list", "key create --subject x"])
+def test_a_home_that_cannot_be_made_is_one_sentence(
+    cli: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, home: str, command: str
+) -> None:
+    """Whatever was asked: the folder, why not, and what to set; exit code 2 and no trace."""
+    chosen = _no_home(tmp_path, monkeypatch, home)
+    said = cli(*command.split())
+    assert (said.code, said.out) == (2, "")
+    assert said.err.startswith(f"Error: The home folder {chosen} cannot be made: ")
+    assert "Set LABELLOOP_HOME to a folder you may write to." in said.err
+    assert len(said.err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("command", ["up", "key create --subject x"])
+def test_a_home_that_cannot_be_written_is_one_sentence(
+    cli: Command, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    """It is there, and its first file cannot be made."""
+    monkeypatch.setenv("LABELLOOP_HOME", "/proc")
+    said = cli(*command.split())
+    assert said.code == 2
+    assert "The home folder /proc cannot be written: nothing can be written in /proc." in said.err
+    assert "Traceback" not in said.err
+
+
+@pytest.mark.parametrize("home", [*NO_HOME, "/proc"])
+def test_doctor_fails_on_a_home_that_cannot_be(
+    cli: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, home: str
+) -> None:
+    """It promises no first start; a folder that can be made is still only a warning."""
+    _no_home(tmp_path, monkeypatch, home)
+    said = cli("doctor", "--json")
+    found = next(one for one in said.json if one["check"] == "home")
+    assert (said.code, found["level"]) == (1, "fail")
+    assert "Set LABELLOOP_HOME" in found["remedy"]
+    monkeypatch.setenv("LABELLOOP_HOME", str(tmp_path / "a" / "b"))
+    found = next(one for one in cli("doctor", "--json").json if one["check"] == "home")
+    assert (found["level"], found["remedy"]) == ("warn", "The first start makes it.")
+    assert not (tmp_path / "a").exists()

@@ -8,6 +8,7 @@ from typing import Any
 
 from filelock import FileLock
 
+from labelloop.disk import home
 from labelloop.settings import Settings
 
 OPTIONS: Mapping[str, Any] = {
@@ -45,7 +46,7 @@ def serve(settings: Settings, *, standby: bool = False, fd: int | None = None) -
 
 @contextmanager
 def _turn(settings: Settings) -> Iterator[None]:
-    settings.home.mkdir(parents=True, exist_ok=True)
+    home.make_writable(settings.home)
     with FileLock(settings.home / "api.lock", poll_interval=0.02):  # the lock of a killed process is free
         (settings.home / PID_FILE).write_text(str(os.getpid()), "ascii")
         yield

@@ -6,7 +6,6 @@ Nothing here changes anything, starts anything, or raises: a check that fails is
 import os
 import shutil
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from importlib.util import find_spec
@@ -14,6 +13,7 @@ from importlib.util import find_spec
 from labelloop.cli import services
 from labelloop.cli.findings import Finding, Level
 from labelloop.cli.opening import settings
+from labelloop.disk.home import nearest, writable
 from labelloop.domain.errors import LabelloopError
 from labelloop.settings import Settings
 
@@ -86,25 +86,21 @@ def _sqlite(chosen: Settings) -> Iterator[Finding]:
 
 def _home(chosen: Settings) -> Iterator[Finding]:
     home = chosen.home.absolute()
-    if not home.exists():
-        able = os.access(next(parent for parent in home.parents if parent.exists()), os.W_OK)
-        yield Finding(
-            check="home",
-            level=Level.WARN if able else Level.FAIL,
-            detail=f"{home} does not exist",
-            remedy="The first start makes it." if able else "Set LABELLOOP_HOME to a folder you may write to.",
-        )
-        return
-    try:
-        with tempfile.TemporaryFile(dir=home):
-            pass
-    except OSError as error:
+    there = nearest(home)
+    if not (there.is_dir() and writable(there)):
+        wrong = "nothing can be written there" if there.is_dir() else "that is no folder"
         yield Finding(
             check="home",
             level=Level.FAIL,
-            detail=f"{home} cannot be written ({error.strerror})",
+            detail=f"{home}: {wrong}"
+            if there == home
+            else f"{home} does not exist and cannot be made in {there}: {wrong}",
             remedy="Set LABELLOOP_HOME to a folder you may write to.",
         )
+        return
+    if there != home:
+        detail, remedy = f"{home} does not exist", "The first start makes it."
+        yield Finding(check="home", level=Level.WARN, detail=detail, remedy=remedy)
         return
     yield Finding(check="home", level=Level.OK, detail=str(home))
     for name in ("keys.json", "secret"):
@@ -116,7 +112,7 @@ def _home(chosen: Settings) -> Iterator[Finding]:
 
 
 def _disk(chosen: Settings) -> Iterator[Finding]:
-    place = next(path for path in (chosen.home.absolute(), *chosen.home.absolute().parents) if path.exists())
+    place = nearest(chosen.home)
     free = shutil.disk_usage(place).free
     level = Level.OK if free >= LEAST_FREE else Level.WARN if free >= LEAST_FREE // 10 else Level.FAIL
     remedy = "" if level is Level.OK else "Make room: features, models and the database grow there."

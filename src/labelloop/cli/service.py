@@ -53,7 +53,9 @@ def serve(
 
 def worker(kind: Annotated[Kind, typer.Argument(help="Which kind.")]) -> None:
     """Run one worker process alone; `up` runs everything."""
-    settings()  # a wrong variable is one sentence here
+    from labelloop.disk import home
+
+    home.make(settings().home)  # a wrong variable, or a folder that cannot be made, is one sentence here
     os.execv(sys.executable, [sys.executable, "-m", f"labelloop_workers.{kind}"])  # noqa: S606 - our own program
 
 

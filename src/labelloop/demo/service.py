@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Self
 
 from labelloop.client import Client
+from labelloop.disk import home as home_folder
 from labelloop.domain.errors import Conflict, Unavailable
 from labelloop.settings import Settings
 from labelloop.supervisor import keyring, leash
@@ -42,6 +43,7 @@ class Service:
 
         Raises:
             Conflict: a service runs on this home, or the folder is not a demo's.
+            Invalid: the home folder cannot be made or written.
             Unavailable: it does not come up; names its log.
         """
         _empty(self.home)
@@ -112,12 +114,12 @@ class Service:
 
 def _empty(home: Path) -> None:
     """A fresh folder; only one that a demo made before is emptied."""
-    if home.exists() and any(home.iterdir()):
+    if home.is_dir() and any(home.iterdir()):
         if not (home / MARK).exists():
             raise Conflict(f"{home} is not the home of a demo, so it is not emptied. Give another with --home.")
         _not_running(home)
         shutil.rmtree(home)
-    home.mkdir(parents=True, exist_ok=True)
+    home_folder.make_writable(home, choice="Set --home")
     (home / MARK).touch()
 
 

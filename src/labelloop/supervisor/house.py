@@ -13,6 +13,7 @@ from types import FrameType
 import httpx
 
 from labelloop import telemetry
+from labelloop.disk import home as home_folder
 from labelloop.domain.errors import Conflict
 from labelloop.settings import Settings
 from labelloop.supervisor import keyring, programs
@@ -63,11 +64,12 @@ class House:
         """Run until SIGINT or SIGTERM; a second one kills. Call it from the main thread.
 
         Raises:
+            Invalid: the home folder cannot be made or written.
             Conflict: a service runs on this home already, or the port is taken.
             Unavailable: Redis does not start.
         """
         home = self.settings.home
-        home.mkdir(parents=True, exist_ok=True)
+        home_folder.make_writable(home)
         with (
             _alone(home),
             self._signals(),
