@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,8 @@ from pathlib import Path
 import pytest
 from terminal import Command, label
 
+from labelloop.adapters.rq import workers
+from labelloop.adapters.rq.connection import connect
 from labelloop.domain.states import JobKind
 from labelloop.domain.types import ModelNumber
 from labelloop.loop.plan import plan
@@ -239,6 +242,34 @@ def test_retrain_without_a_worker_leaves_with_5(cli: Command, mail: str) -> None
     """Not ended in time: exit code 5; the job goes on."""
     said = cli("retrain", mail, "--wait", "--timeout", 0.5, "--json")
     assert (said.code, said.json["state"]) == (5, "due")
+
+
+def test_retrain_that_ran_out_of_time_says_whether_a_trainer_is_alive(
+    cli: Command, mail: str, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who waited is not told to wait: without workers, with which to start; with some, what to look at."""
+    late = ("retrain", mail, "--wait", "--timeout", 0.3)
+    said = cli(*late)
+    assert (said.code, said.out) == (5, "")
+    assert "Time ran out: after 0.3 s the job " in said.err
+    assert "No trainer and no steward is alive" in said.err
+    assert "`labelloop worker trainer`" in said.err
+    assert "--wait" not in said.err
+    assert "No trainer and no steward is alive" in cli(*late, "--json").err
+    connection = connect(os.environ["LABELLOOP_REDIS_URL"])
+    born = [make(connection) for make in (workers.trainer_worker, workers.steward_worker)]
+    for one in born:
+        one.register_birth()
+    said = cli(*late)
+    assert (said.code, "1 trainer is alive, and may be at work on another job" in said.err) == (5, True)
+    assert f"look at /v1/jobs/{said.err.split('the job ')[1].split()[0]};" in said.err
+    assert "run this again with the same --key" in cli(*late, "--key", "nightly").err
+    born[0].register_death()
+    assert "No trainer is alive" in cli(*late).err
+    connection.close()
+    monkeypatch.setenv("LABELLOOP_REDIS_URL", "redis://127.0.0.1:1")
+    said = cli(*late)
+    assert (said.code, "Redis does not answer" in said.err) == (5, True)
 
 
 def test_retrain_promotes_exports_and_rolls_back(

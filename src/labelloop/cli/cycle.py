@@ -47,10 +47,13 @@ def retrain(
         if wait:
             job = _follow(ports, job, timeout)
         report = _report(ports, job)
+    overdue = wait and _code(report) is Exit.TIMEOUT
     if as_json:
         console.emit(report)
-    else:
+    elif not overdue:
         console.say(_sentence(report))
+    if overdue:
+        console.fail(_overdue(job, timeout, key))
     if wait:
         raise typer.Exit(_code(report))
 
@@ -188,4 +191,36 @@ def _sentence(report: Mapping[str, Any]) -> str:
         return f"Model {model['number']}: {model['state']}. {model['reason']}"
     if report["problem"] is not None:
         return f"The job {report['job']} failed: {report['problem'].get('detail', report['problem'])}"
-    return f"The job {report['job']} is {report['state']}. Follow it with --wait, or at /v1/jobs/{report['job']}."
+    return (
+        f"The job {report['job']} is {report['state']}. Follow it at /v1/jobs/{report['job']}; with --wait, this"
+        " command waits for the end."
+    )
+
+
+def _overdue(job: "Job", timeout: float, key: str | None) -> str:
+    """Why nothing may have come of a job in the time that was given, and what to look at."""
+    from labelloop.cli import services
+    from labelloop.cli.opening import settings
+    from labelloop.domain.states import JobState
+
+    head = f"Time ran out: after {timeout:g} s the job {job.id} is still {job.state}."
+    alive = services.alive(settings())
+    if alive is None:
+        return (
+            f"{head} Redis does not answer, so no worker hears of it: run `labelloop up`; `labelloop doctor` says more."
+        )
+    if missing := [kind for kind in ("trainer", "steward") if not alive[kind]]:
+        commands = " and ".join(f"`labelloop worker {kind}`" for kind in missing)
+        return (
+            f"{head} No {' and no '.join(missing)} is alive, and nothing comes of it before one is: run `labelloop up`,"
+            f" or {commands}. The job stays asked for."
+        )
+    at_work = "A trainer is at work on it."
+    if job.state != JobState.RUNNING:
+        count = "1 trainer is" if alive["trainer"] == 1 else f"{alive['trainer']} trainers are"
+        at_work = f"{count} alive, and may be at work on another job."
+    again = "run this again with the same --key" if key else f"look at /v1/jobs/{job.id}"
+    return (
+        f"{head} {at_work} It goes on. To know the end, {again}; `labelloop models {job.project}` shows what came of it,"
+        " and the log of the trainer what holds it up."
+    )

@@ -71,15 +71,31 @@ def _database(ports: "Ports", chosen: Settings) -> Iterator[Finding]:
             yield Finding(check=f"items of {name}", level=Level.FAIL, detail=str(counts), remedy="Report this.")
 
 
-def _redis(ports: "Ports", chosen: Settings) -> Iterator[Finding]:
+def alive(chosen: Settings) -> dict[str, int] | None:
+    """Workers by kind, as far as they spoke of late; None where Redis does not answer."""
+    import redis
+
+    with suppress(LabelloopError, redis.RedisError), _server(chosen) as server:
+        return _alive(server)
+    return None
+
+
+def _server(chosen: Settings) -> "Redis":
     import redis
 
     from labelloop import wiring
 
+    found: Redis = redis.Redis.from_url(
+        wiring.redis_address(chosen), socket_timeout=3, socket_connect_timeout=3, decode_responses=True
+    )
+    return found
+
+
+def _redis(ports: "Ports", chosen: Settings) -> Iterator[Finding]:
+    import redis
+
     try:
-        server: Redis = redis.Redis.from_url(
-            wiring.redis_address(chosen), socket_timeout=3, socket_connect_timeout=3, decode_responses=True
-        )
+        server = _server(chosen)
         info = server.info()
     except (LabelloopError, redis.RedisError) as error:
         remedy = "Run `labelloop up`." if chosen.redis_url is None else "Start it, or correct LABELLOOP_REDIS_URL."
@@ -106,16 +122,20 @@ def _memory(info: dict[str, object]) -> Finding:
     return Finding(check="redis", level=Level.OK, detail=f"{version}, {info.get('used_memory_human')} used")
 
 
-def _workers(server: "Redis") -> Iterator[Finding]:
+def _alive(server: "Redis") -> dict[str, int]:
     """Workers as rq's registry knows them: each says it lives under a key of its own."""
-    alive = dict.fromkeys(KINDS, 0)
+    found = dict.fromkeys(KINDS, 0)
     for key in server.smembers("rq:workers"):
         fields = {str(name): str(value) for name, value in server.hgetall(str(key)).items()}
         if _age(fields.get("last_heartbeat", "")) < SILENT_SECONDS:
             for queue in fields.get("queues", "").split(","):
-                if queue in alive:
-                    alive[queue] += 1
-    for kind, count in alive.items():
+                if queue in found:
+                    found[queue] += 1
+    return found
+
+
+def _workers(server: "Redis") -> Iterator[Finding]:
+    for kind, count in _alive(server).items():
         yield Finding(
             check=f"worker {kind}",
             level=Level.OK if count else Level.WARN,
