@@ -347,6 +347,28 @@ def test_an_export_goes_into_another_project(cli: Command, mail: str, tmp_path: 
     assert then == now
 
 
+def test_export_goes_by_the_ending_of_the_file(cli: Command, mail: str, tmp_path: Path, worker: None) -> None:
+    """A table of the ending's kind, upper case too; --format has the last word, other endings mean JSON lines."""
+    parquet = pytest.importorskip("pyarrow.parquet")
+    _answer(cli, tmp_path, label(cli, 5))
+    cli("retrain", mail, "--wait", "--timeout", 30)
+
+    def written(name: str, *options: str) -> bytes:
+        assert cli("export", mail, "-o", tmp_path / name, *options).code == 0
+        return (tmp_path / name).read_bytes()
+
+    def rows(content: bytes) -> int:
+        return len([json.loads(line) for line in content.splitlines()])
+
+    for name in ("l.csv", "L.CSV"):
+        assert len(list(csv.DictReader(io.StringIO(written(name).decode())))) == 5
+    written("l.parquet")
+    assert parquet.read_table(tmp_path / "l.parquet").num_rows == 5
+    assert [rows(written(name)) for name in ("l.jsonl", "l.txt", "l", "l.csv.old")] == [5] * 4
+    assert rows(written("l.csv", "--format", "jsonl")) == 5
+    assert rows(cli("export", mail).out.encode()) == 5
+
+
 def test_an_unknown_export_format_lists_the_known(cli: Command, mail: str) -> None:
     """The error names the formats there are."""
     said = cli("export", mail, "--format", "xml")

@@ -120,7 +120,10 @@ def models(name: Name, *, as_json: AsJson = False) -> None:
 def export(
     name: Name,
     *,
-    form: Annotated[str, typer.Option("--format", help="jsonl, csv or parquet.")] = "jsonl",
+    form: Annotated[
+        str | None,
+        typer.Option("--format", help="jsonl, csv or parquet; by the ending of the file if left out, else jsonl."),
+    ] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="A file; standard output if left out.")] = None,
     near: Annotated[
         float | None,
@@ -128,12 +131,12 @@ def export(
     ] = None,
 ) -> None:
     """Export every label of PROJECT with its provenance."""
-    from labelloop.cli.exporting import write
+    from labelloop.cli.exporting import by_ending, write
     from labelloop.loop import together
 
     with opened() as ports:
         ports.projects.row(name)
-        count = write(together.export(ports, name, near), form, output)
+        count = write(together.export(ports, name, near), form or by_ending(output), output)
     console.note(f"{count} labels" + (f" in {output}" if output else ""))
 
 
@@ -221,6 +224,6 @@ def _overdue(job: "Job", timeout: float, key: str | None) -> str:
         at_work = f"{count} alive, and may be at work on another job."
     again = "run this again with the same --key" if key else f"look at /v1/jobs/{job.id}"
     return (
-        f"{head} {at_work} It goes on. To know the end, {again}; `labelloop models {job.project}` shows what came of it,"
-        " and the log of the trainer what holds it up."
+        f"{head} {at_work} It goes on. To know the end, {again}; `labelloop models {job.project}` shows what came of"
+        " it, and the log of the trainer what holds it up."
     )

@@ -19,6 +19,12 @@ INTEGERS = frozenset({"item", "votes", "round", "model"})
 NUMBERS = frozenset({"confidence", "similarity"})
 
 
+def by_ending(output: Path | None) -> str:
+    """The format that the name of a file asks for; JSON lines where it asks for none of ours."""
+    kind = output.suffix.lower().removeprefix(".") if output is not None else ""
+    return kind if kind in FORMATS else "jsonl"
+
+
 def write(rows: Rows, form: str, output: Path | None) -> int:
     """Write all rows; a file appears whole or not at all. Returns how many.
 
