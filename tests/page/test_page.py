@@ -429,9 +429,10 @@ def test_without_storage_instructions_are_open_at_first(service, watched):
 
 
 def test_projects_of_one_title_are_told_apart_by_their_names(service, watched):
-    """A name stands beside a title that differs from it, in the choice and in the bar; it is never said twice."""
+    """A name stands beside a title that differs from it; in the narrow bar only where titles are the same."""
     one, two = service.project("mails", items=2, title="Mails"), service.project("mails-copy", items=2, title="Mails")
     same = service.project("letters", items=2)
+    service.project("bills-2", items=2, title="Bills")
     watched.sign_in(service.url, service.key())
     choices = watched.page.locator("#choices button")
     for name in (one, two):
@@ -440,8 +441,9 @@ def test_projects_of_one_title_are_told_apart_by_their_names(service, watched):
     watched.page.get_by_role("button", name=two).click()
     expect(watched.page.locator("#item .text")).to_be_visible()
     assert watched.page.url.endswith(f"#{two}")
-    expect(watched.page.locator("#projects option:checked")).to_have_text("Mails (mails-copy)")
+    expect(watched.page.locator("#projects option:checked")).to_have_text("mails-copy (Mails)")
     expect(watched.page.locator("#projects option", has_text=same)).to_have_text(same)
+    expect(watched.page.locator("#projects option", has_text="Bills")).to_have_text("Bills")
 
 
 def test_rows_of_grey_values_are_drawn(service, watched):

@@ -69,7 +69,9 @@ async function signIn(key) {
 async function choose() {
   const { projects } = await api.get("/v1/projects");
   const options = projects.map(({ project, title }) => {
-    const option = make("option", "", title === project ? title : `${title} (${project})`);
+    // There is little room in the bar: the name comes first, and only where the title alone would not do.
+    const shared = projects.filter((other) => other.title === title).length > 1;
+    const option = make("option", "", shared && title !== project ? `${project} (${title})` : title);
     option.value = project;
     return option;
   });
