@@ -10,8 +10,7 @@ from typing import Any
 
 from labelloop.domain.errors import Invalid
 from labelloop.domain.states import Outcome
-from labelloop.domain.types import Identity, Lease, LeaseOutcome
-from labelloop.loop.lease import UNKNOWN
+from labelloop.domain.types import UNKNOWN_LEASE, Identity, Lease, LeaseOutcome
 from labelloop.ports import Ports
 
 AT_ONCE = 5
@@ -70,7 +69,7 @@ def placed(outcomes: Sequence[LeaseOutcome], given: Answers) -> list[LeaseOutcom
 
 def remedy(outcomes: Sequence[LeaseOutcome], who: Identity, *, named: bool) -> str | None:
     """What to do about leases that are not this annotator's: usually they are another's, whom `--as` would name."""
-    strange = sum(one.outcome == Outcome.REJECTED and one.reason == UNKNOWN for one in outcomes)
+    strange = sum(one.outcome == Outcome.REJECTED and one.reason == UNKNOWN_LEASE for one in outcomes)
     if not strange:
         return None
     found = "lease is" if strange == 1 else "leases are"

@@ -256,6 +256,10 @@ class Submission:
     idempotency: tuple[str, str] | None = None
 
 
+UNKNOWN_LEASE = "no such lease of yours; ask for a new batch"
+"""Why nothing is done about a lease that is another's, or none."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeaseOutcome:
     """The fate of one request about a lease: submit, renew, release or skip.

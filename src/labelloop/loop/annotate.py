@@ -14,8 +14,8 @@ from typing import Any
 from labelloop import schema
 from labelloop.domain.errors import IdempotencyMismatch, Invalid, LabelloopError, TooLarge, Unavailable
 from labelloop.domain.states import Outcome
-from labelloop.domain.types import Answer, Identity, ItemNumber, LeaseOutcome, Submission
-from labelloop.loop.lease import MAX_COUNT, UNKNOWN, number, rejected
+from labelloop.domain.types import UNKNOWN_LEASE, Answer, Identity, ItemNumber, LeaseOutcome, Submission
+from labelloop.loop.lease import MAX_COUNT, number, rejected
 from labelloop.ports import Ports
 
 COUNTED = frozenset({Outcome.ACCEPTED, Outcome.LATE})
@@ -95,7 +95,7 @@ def _read(rules: schema.Schema, raw: Any) -> Answer | LeaseOutcome:
         return rejected("", "no `lease`; an answer needs the one that its item came with")
     lease = number(raw["lease"])
     if lease is None:
-        return rejected(raw["lease"], UNKNOWN)
+        return rejected(raw["lease"], UNKNOWN_LEASE)
     try:
         return rules.answer(raw, lease)
     except Invalid as error:

@@ -14,6 +14,7 @@ from labelloop.domain.errors import TooLarge, TooOften, Unavailable
 from labelloop.domain.skills import Skills
 from labelloop.domain.states import Bound, JobKind, JobState, Lane, Outcome, ProjectState, Role
 from labelloop.domain.types import (
+    UNKNOWN_LEASE,
     Candidate,
     Granted,
     Identity,
@@ -257,9 +258,6 @@ def rejected(lease_text: object, reason: str) -> LeaseOutcome:
     return LeaseOutcome(lease=str(lease_text)[:64], outcome=Outcome.REJECTED, reason=reason)
 
 
-UNKNOWN = "no such lease of yours; ask for a new batch"
-
-
 def _close(ports: Ports, name: str, who: Identity, leases: Sequence[str], *, skip: bool) -> list[LeaseOutcome]:
     now = ports.clock.now()
     outcomes = _each(leases, lambda known: ports.ledger.close(name, who.subject, known, now=now, skip=skip))
@@ -275,7 +273,7 @@ def _each(leases: Sequence[str], change: Callable[[list[LeaseId]], list[LeaseOut
     numbers = [number(text) for text in leases]
     known = list(dict.fromkeys(one for one in numbers if one is not None))
     by_lease = {outcome.lease: outcome for outcome in (change(known) if known else [])}
-    return [by_lease.get(str(one)) or rejected(text, UNKNOWN) for one, text in zip(numbers, leases, strict=True)]
+    return [by_lease.get(str(one)) or rejected(text, UNKNOWN_LEASE) for one, text in zip(numbers, leases, strict=True)]
 
 
 def _accepted(outcomes: Sequence[LeaseOutcome]) -> list[ItemNumber]:

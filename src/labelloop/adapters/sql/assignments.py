@@ -11,7 +11,6 @@ from labelloop.adapters.sql.tables import microseconds
 from labelloop.domain.states import AssignmentState, Lane
 from labelloop.domain.types import LeaseId, Subject
 
-UNKNOWN = "no such lease of yours; ask for a new batch"
 MOST_ID = 2**63 - 1
 _HOLDING = frozenset({AssignmentState.LEASED, AssignmentState.DONE})
 

@@ -7,11 +7,11 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from labelloop.adapters.sql import assignments
-from labelloop.adapters.sql.assignments import UNKNOWN, Assignment
+from labelloop.adapters.sql.assignments import Assignment
 from labelloop.adapters.sql.driver import Driver, statement
 from labelloop.adapters.sql.tables import microseconds
 from labelloop.domain.states import AssignmentState, Outcome
-from labelloop.domain.types import ItemNumber, LeaseId, LeaseOutcome, Subject
+from labelloop.domain.types import UNKNOWN_LEASE, ItemNumber, LeaseId, LeaseOutcome, Subject
 
 _TURN = frozenset({AssignmentState.LEASED, AssignmentState.DONE, AssignmentState.SKIPPED})
 _RENEW = statement("UPDATE assignment SET expires_at = ? WHERE id IN [?]")
@@ -38,7 +38,7 @@ class Renewal:
 
     def _say(self, lease: LeaseId, known: Assignment | None) -> LeaseOutcome:
         if known is None:
-            return LeaseOutcome(lease=str(lease), outcome=Outcome.REJECTED, reason=UNKNOWN)
+            return LeaseOutcome(lease=str(lease), outcome=Outcome.REJECTED, reason=UNKNOWN_LEASE)
         item = ItemNumber(known.item)
         if known.live:
             return LeaseOutcome(lease=str(lease), outcome=Outcome.ACCEPTED, item=item, expires_at=self.expires_at)
@@ -75,7 +75,7 @@ class Closing:
         changed: list[Assignment],
     ) -> LeaseOutcome:
         if known is None:
-            return LeaseOutcome(lease=str(lease), outcome=Outcome.REJECTED, reason=UNKNOWN)
+            return LeaseOutcome(lease=str(lease), outcome=Outcome.REJECTED, reason=UNKNOWN_LEASE)
         item, target = ItemNumber(known.item), AssignmentState.SKIPPED if self.skip else AssignmentState.RELEASED
         if known.state is target:
             return LeaseOutcome(

@@ -10,12 +10,12 @@ import orjson
 from sqlalchemy import Connection
 
 from labelloop.adapters.sql import assignments
-from labelloop.adapters.sql.assignments import MOST_ID, UNKNOWN, Assignment, free_slot, review_slot
+from labelloop.adapters.sql.assignments import MOST_ID, Assignment, free_slot, review_slot
 from labelloop.adapters.sql.driver import Driver, inserting, statement
 from labelloop.adapters.sql.tables import microseconds
 from labelloop.domain.errors import IdempotencyMismatch
 from labelloop.domain.states import AssignmentState, ItemState, Lane, Outcome, Role
-from labelloop.domain.types import Answer, ItemNumber, LeaseOutcome, Submission
+from labelloop.domain.types import UNKNOWN_LEASE, Answer, ItemNumber, LeaseOutcome, Submission
 
 Recorded = tuple[list[LeaseOutcome], bool]
 """An outcome for each answer, and whether they are a replay."""
@@ -121,7 +121,7 @@ class _Desk:
     def _take(self, answer: Answer, one: Submission) -> LeaseOutcome:
         lease = self.leases.get(answer.lease)
         if lease is None or lease.annotator != one.annotator:
-            return LeaseOutcome(lease=str(answer.lease), outcome=Outcome.REJECTED, reason=UNKNOWN)
+            return LeaseOutcome(lease=str(answer.lease), outcome=Outcome.REJECTED, reason=UNKNOWN_LEASE)
         item, number = self.items[lease.item], ItemNumber(lease.item)
         if one.annotator in item.answered:
             again = "you answered this item before; the first answer stands"
