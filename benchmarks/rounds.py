@@ -136,7 +136,10 @@ def _write_features(ports: Any, project: Any, size: int, home: Path) -> Any:
     """Overlapping classes, the last ones rarer; gives the class of each of the first LABELED."""
     import numpy as np
 
+    from labelloop.adapters.features.store import marks_of
     from labelloop.disk import arrays
+    from labelloop.domain.states import ItemState
+    from labelloop.domain.types import Item, ItemNumber
 
     rng = np.random.default_rng(0)
     centres = rng.normal(0, 0.35, (CLASSES, WIDTH)).astype(np.float32)
@@ -147,7 +150,11 @@ def _write_features(ports: Any, project: Any, size: int, home: Path) -> Any:
         count = min(step, size - start)
         codes = rng.choice(CLASSES, size=count, p=shares / shares.sum())
         rows = rng.standard_normal((count, WIDTH), dtype=np.float32) + centres[codes]
-        columns = {"rows": rows, "marks": np.zeros(count, dtype=np.uint64)}
+        items = [
+            Item(number=ItemNumber(number), key=f"item-{number:09d}", data={}, state=ItemState.POOLED)
+            for number in range(start, start + count)
+        ]
+        columns = {"rows": rows, "marks": marks_of(items)}
         arrays.save(folder, f"shard-{shard:06d}", columns, notes={"rows": count, "width": WIDTH})
         first = np.concatenate([first, codes])[:LABELED] if len(first) < LABELED else first
     return first

@@ -53,7 +53,7 @@ class FeatureFiles:
         """
         if not items:
             return
-        marks = _marks(items)
+        marks = marks_of(items)
         folder = self._folder(project)
         if _covers(arrays.read(folder, _name(shard)), marks):
             return
@@ -84,7 +84,7 @@ class FeatureFiles:
     def _strange(self, project: Project, folder: Path, items: Sequence[Item]) -> bool:
         """Whether a row that is there was made of another item."""
         size = project.items.shard_size
-        for item, mark in zip(items, _marks(items), strict=True):
+        for item, mark in zip(items, marks_of(items), strict=True):
             known = arrays.read(folder, _name(item.number // size))
             place = item.number % size
             if known is not None and place < int(known.notes["rows"]) and known.arrays["marks"][place] != mark:
@@ -228,7 +228,7 @@ def _agrees(known: ArraySet, marks: Ints) -> bool:
     return bool(np.array_equal(known.arrays["marks"][:both], marks[:both]))
 
 
-def _marks(items: Sequence[Item]) -> Ints:
+def marks_of(items: Sequence[Item]) -> Ints:
     """A digest of 64 bits per item (n,): enough to notice that a pool is another one."""
     digests = (hashlib.blake2b(_plain(item), digest_size=8).digest() for item in items)
     return np.frombuffer(b"".join(digests), dtype=np.uint64)
