@@ -330,12 +330,13 @@ def test_labels_of_a_file_in_another_form_are_not_shown_to_people(cli: Command, 
 @pytest.mark.parametrize("form", ["jsonl", "csv", "parquet"])
 @pytest.mark.usefixtures("worker")
 def test_an_export_goes_into_another_project(cli: Command, mail: str, tmp_path: Path, ports: Ports, form: str) -> None:
-    """A project file cannot be changed, so labels move to the next project: same keys, same data, same labels."""
+    """A project file cannot be changed, so labels move to the next project: whatever its source names."""
     _answer(cli, tmp_path, label(cli, 5))
     cli("retrain", mail, "--wait", "--timeout", 30)
     moved = tmp_path / f"moved.{form}"
     assert cli("export", mail, "--format", form, "-o", moved).code == 0
-    second = (tmp_path / "mail.toml").read_text().replace('"mail"', '"mail2"')
+    source = f'[source.data]\nkind = "table"\npath = "mails.{form}"\nlabel = "topic"\nkey = "id"\n'
+    second = (tmp_path / "mail.toml").read_text().replace('"mail"', '"mail2"') + source
     (tmp_path / "mail2.toml").write_text(second)
     assert cli("project", "create", tmp_path / "mail2.toml").code == 0
     said = cli("ingest", "mail2", moved, "--json")

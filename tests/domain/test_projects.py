@@ -143,6 +143,22 @@ def test_what_is_shown_is_what_is_measured(items, features, measured):
     assert projects.parse(PLAIN | {"items": items, "features": features}).features.field == measured
 
 
+@pytest.mark.parametrize(
+    "items,features,shown",
+    [
+        ({"kind": "text"}, {"kind": "text", "field": "message"}, "message"),
+        ({"kind": "text", "field": "message"}, {"kind": "text", "field": "body"}, "message"),
+        ({"kind": "text"}, {"kind": "columns"}, "text"),
+        ({"kind": "image"}, {"kind": "pixels", "field": "scan"}, "scan"),
+        ({"kind": "image"}, {"kind": "embedding"}, "image"),
+        ({"kind": "table"}, {"kind": "text", "field": "message"}, None),
+    ],
+)
+def test_what_is_measured_is_shown_where_nothing_else_is_said(items, features, shown):
+    """People see the field that the model sees, where only that one is named; keywords are looked for there, too."""
+    assert projects.parse(PLAIN | {"items": items, "features": features}).shown_field == shown
+
+
 @pytest.mark.parametrize("content,part", [(None, "cannot be read"), ("name = ", "not valid TOML")])
 def test_an_unreadable_file_says_so(tmp_path, content, part):
     """A missing or broken file is named."""

@@ -227,26 +227,13 @@ def test_an_empty_pool_waits_in_peace(ports):
     assert plan(ports, "plane", lambda *_: None) is None
 
 
-def test_the_odd_broken_item_is_retired_with_its_reason(ports):
-    """Text in a column takes one item out, says why, and the rest is served."""
-    create(ports)
-    items, _ = blobs(30)
-    ingest(ports, "plane", [*items, NewItem(key="bad", data={"x": "wide", "y": 1.0}, line=31)])
-    tend(ports, "plane")
-    run_jobs(ports)
-    bad = ports.pool.find("plane", "bad")
-    assert bad.state is ItemState.RETIRED
-    assert "'x'" in bad.metadata["retired"]
-    counts = ports.pool.counts("plane")
-    assert (counts.retired, counts.queued, counts.conserved) == (1, 30, True)
-
-
-def test_the_odd_broken_item_with_a_label_is_retired_too(ports):
-    """It cannot be trained on, and must not stop the rounds and trainings of all others for good."""
+@pytest.mark.parametrize("label", [None, "c0"])
+def test_the_odd_broken_item_is_retired_with_its_reason(ports, label):
+    """Text in a column takes one item out, labeled or not, says why, and the rest is served and trained on."""
     create(ports)
     items, truth = blobs(60)
     known = [NewItem(key=i.key, data=i.data, label=truth[i.key], line=i.line) for i in items[:30]]
-    bad = NewItem(key="bad", data={"x": "wide", "y": 1.0}, label="c0", line=61)
+    bad = NewItem(key="bad", data={"x": "wide", "y": 1.0}, label=label, line=61)
     ingest(ports, "plane", [*known, bad, *items[30:]])
     for _ in range(2):
         tend(ports, "plane")
@@ -255,7 +242,7 @@ def test_the_odd_broken_item_with_a_label_is_retired_too(ports):
     assert found.state is ItemState.RETIRED
     assert "'x'" in found.metadata["retired"]
     counts = ports.pool.counts("plane")
-    assert (counts.resolved, counts.retired, counts.conserved) == (30, 1, True)
+    assert (counts.resolved, counts.queued, counts.retired, counts.conserved) == (30, 30, 1, True)
     assert ports.models.all("plane")[0].labels == 30
 
 

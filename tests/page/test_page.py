@@ -243,15 +243,20 @@ def test_an_answer_whose_acknowledgement_got_lost_counts_once(service, watched):
     assert answers(service, project) == [(item, "good")]
 
 
-def test_an_answer_that_another_tab_was_first_with_is_told(service, watched):
-    """Two tabs show the same item. The second answer says that it was not taken, and is not counted."""
-    project = service.project(items=9)
-    key = service.key(project=project, subject="Zoe")
-    other = watched.open_another()
+def another_tab(service, watched, project, subject):
+    """A second tab of one person; both show an item of the project."""
+    key, other = service.key(project=project, subject=subject), watched.open_another()
     for tab in (watched, other):
         tab.hurry()
         tab.sign_in(service.url, key)
         expect(tab.page.locator("#item .text")).to_be_visible()
+    return other
+
+
+def test_an_answer_that_another_tab_was_first_with_is_told(service, watched):
+    """Two tabs show the same item. The second answer says that it was not taken, and is not counted."""
+    project = service.project(items=9)
+    other = another_tab(service, watched, project, "Zoe")
     assert shown_key(watched) == shown_key(other)
     given = [(press_and_wait(watched, "1"), "good") for _ in range(4)]
     eventually(watched, lambda: sorted(answers(service, project)), sorted(given))
@@ -278,12 +283,7 @@ def test_an_answer_that_another_tab_was_first_with_is_told(service, watched):
 def test_a_skip_of_what_another_tab_answered_is_told(service, watched):
     """The answer stays, and the page says that it was the skip that was not taken."""
     project = service.project(items=4)
-    key = service.key(project=project, subject="Yan")
-    other = watched.open_another()
-    for tab in (watched, other):
-        tab.hurry()
-        tab.sign_in(service.url, key)
-        expect(tab.page.locator("#item .text")).to_be_visible()
+    other = another_tab(service, watched, project, "Yan")
     given = [(press_and_wait(watched, "1"), "good")]
     eventually(watched, lambda: answers(service, project), given)
     press_and_wait(other, "s")

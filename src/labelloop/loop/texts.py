@@ -60,7 +60,7 @@ class PoolTexts:
             [f" {plain(word)} " for word in project.minority.keywords.get(name, ())]
             for name in schema.of(project).classes
         ]
-        self._field = project.items.field
+        self._field = project.shown_field or "text"
         said = hashlib.sha256(repr((self._field, self._keywords)).encode()).hexdigest()[:16]
         self.column = f"texts-{said}"
         """Name of the columns, to be kept when others are discarded."""
@@ -97,7 +97,7 @@ class PoolTexts:
         digests = np.zeros(len(items), dtype=np.uint64)
         mentions = np.zeros((len(items), len(self._keywords)), dtype=bool)
         for row, item in enumerate(items):
-            text = str(item.data.get(self._field or "text", ""))
+            text = str(item.data.get(self._field, ""))
             digests[row], padded = digest(text), f" {plain(text)} "
             mentions[row] = [any(word in padded for word in words) for words in self._keywords]
         return {"digest": digests, "mentions": mentions}

@@ -231,8 +231,8 @@ class Verdicts(Protocol):
         """Make POOLED items (all, or of the given) that so many annotators skipped DISPUTED. Returns those made so."""
 
     def annotators(self, name: str, only: Subject | None = None) -> list[Mapping[str, Json]]:
-        """Of all who have or had work, or this one: {"annotator", "accepted", "late", "surplus", "skipped", "open",
-        "seconds", "agreed", "gold", "right"}.
+        """Of all who answered, skipped or hold leases, or of this one: {"annotator", "accepted", "late", "surplus",
+        "skipped", "open", "seconds", "agreed", "gold", "right"}.
         """
 
     def export(self, name: str) -> Iterator[ExportRow]:

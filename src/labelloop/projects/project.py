@@ -66,6 +66,16 @@ class Project(Section):
             return raw
         return {**raw, "features": {**features, "field": shown}}
 
+    @property
+    def shown_field(self) -> str | None:
+        """The field of `data` that people see, a text or a picture; None where they see all fields."""
+        if self.items.field is not None or self.items.kind == "table":
+            return self.items.field
+        features = self.features
+        if features.kind != "columns" and features.kind == _MEASURED[self.items.kind]:
+            return features.field
+        return self.items.kind  # a field of that name, as the features of the kind have it
+
     @field_validator("name")
     @classmethod
     def _plain(cls, name: str) -> str:

@@ -63,13 +63,13 @@ class Row:
 
 
 def require(path: Path, named: Iterable[str], columns: Iterable[str]) -> None:
-    """Check that a file has the columns asked for.
+    """Check that a file has the columns asked for; one that labelloop exported needs no names.
 
     Raises:
         InvalidItems: names the missing column and those that are there.
     """
     there = list(columns)
-    for name in named:
+    for name in () if set(there) == _EXPORTED else named:
         if name not in there:
             raise InvalidItems(f"{path}: there is no column {name!r}; columns there: {', '.join(map(repr, there))}.")
 
@@ -85,7 +85,7 @@ def shape(row: Row, stem: str, options: Options) -> NewItem | InvalidLine:
     if not isinstance(values, Mapping):
         return InvalidLine(line=row.line, error=f"an item must be an object, not {type(values).__name__}")
     try:
-        if values.keys() == _EXPORTED and not options.named:
+        if values.keys() == _EXPORTED:
             wire = _exported(values)
         elif isinstance(values.get("data"), Mapping) and not options.named:
             wire = {"key": key, **values}

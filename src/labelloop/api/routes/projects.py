@@ -79,14 +79,10 @@ def _seen_by(ports: Ports, who: Identity) -> list[dict[str, Any]]:
 def _view(ports: Ports, name: str) -> dict[str, Any]:
     """The status, and what a page must know to show an item: its field, and the value of white."""
     project, status = ports.projects.get(name), report.status(ports, name)
-    measured = None if project.features.kind == "columns" else project.features.field
-    default = {"text": "text", "image": "image", "table": None}[project.items.kind]
-    if (project.items.kind, project.features.kind) in {("text", "text"), ("image", "pixels")}:
-        default = measured
     maximum = project.features.maximum if project.features.kind == "pixels" else 255.0
     return {
         **status,
-        "items": {**status["items"], "field": project.items.field or default, "maximum": maximum},
+        "items": {**status["items"], "field": project.shown_field, "maximum": maximum},
     }
 
 
