@@ -49,6 +49,7 @@ def test_the_whole_loop_by_the_client(service):
             assert ann.annotator(name)["accepted"] == 1
         assert admin.history(name, leases[2].item)["annotations"][0]["label"] == "good"
         assert [row["annotator"] for row in admin.annotators(name)] == ["ann"]
+        assert admin.agreement(name)["items"] == 0
         assert admin.project(name)["items"]["counts"]["ingested"] == 40
         assert admin.models(name) == {"champion": None, "models": []}
         assert admin.curve(name)["points"] == []

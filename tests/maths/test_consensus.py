@@ -1,6 +1,7 @@
 """Majorities of ragged votes, agreement of annotators, stopping, broken models."""
 
 import itertools
+from collections import Counter
 
 import numpy as np
 import pandas as pd
@@ -122,6 +123,22 @@ def test_ac1_is_stable_where_kappa_is_not():
     assert agreement.gwet_ac1(places, codes, values=2) == pytest.approx(0.9408, abs=5e-4)
     assert agreement.fleiss_kappa(places, codes) < 0
     assert agreement.gwet_ac1(places, np.zeros_like(codes), values=2) == 1
+
+
+@given(votes=VOTES, most=st.integers(0, 4))
+@settings(max_examples=60, deadline=None)
+def test_confused_values_by_counting_pairs(votes, most):
+    """As many pairs as a count over all items finds, most first, and no more of them than asked for."""
+    places, codes = columns(votes)
+    pairs = Counter(
+        tuple(sorted((a, b)))
+        for item in set(places.tolist())
+        for a, b in itertools.combinations(codes[places == item].tolist(), 2)
+        if a != b
+    )
+    found = agreement.confused(places, codes, most=most)
+    told = list(zip(found.first.tolist(), found.second.tolist(), found.pairs.tolist(), strict=True))
+    assert told == sorted(((a, b, n) for (a, b), n in pairs.items()), key=lambda one: (-one[2], *one[:2]))[:most]
 
 
 def test_agreement_of_nothing_is_no_number():

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from labelloop.cli import console
+from labelloop.cli import console, telling
 from labelloop.cli.console import AsJson
 from labelloop.cli.opening import opened
 
@@ -33,15 +33,22 @@ def create(
 
 @app.command()
 def show(name: Annotated[str, typer.Argument(help="The project.")], *, as_json: AsJson = False) -> None:
-    """Counts by state and lane, champion, budget, last rounds and trainings."""
+    """Counts by state and lane, champion, budget, last rounds and trainings.
+
+    Below: how far annotators agree on items that several answered, and how many predictions the last training changed.
+    """
+    from labelloop.loop.agreement import agreement
     from labelloop.loop.report import status
 
     with opened() as ports:
-        report = status(ports, name)
+        report = {**status(ports, name), "agreement": agreement(ports, name)}
     if as_json:
         console.emit(report)
         return
-    console.table(name, ["", ""], [(key, _brief(value)) for key, value in console.plain(report).items()])
+    rows = [(key, _brief(value)) for key, value in console.plain(report).items() if key not in telling.SENTENCES]
+    console.table(name, ["", ""], rows)
+    for sentence in telling.sentences(report):
+        console.line_of(sentence)
     for one in report["requirements"]:
         if one["uncovered"]:
             asked = " + ".join(one["requires"])

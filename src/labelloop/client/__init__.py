@@ -150,6 +150,11 @@ class Client:
         """What each annotator did."""
         return list(self._get(f"/v1/projects/{project}/annotators")["annotators"])
 
+    def agreement(self, project: str) -> dict[str, Any] | None:
+        """How far the annotators agree on items that two or more answered; None where votes are not single classes."""
+        found: dict[str, Any] | None = self._get(f"/v1/projects/{project}/annotators")["agreement"]
+        return found
+
     def annotator(self, project: str) -> dict[str, Any]:
         """What we did ourselves."""
         return self._get(f"/v1/projects/{project}/annotators/me")

@@ -5,6 +5,7 @@ What is asked first is decided in `compose`; here is what the service does aroun
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from typing import Any
 
 import numpy as np
 
@@ -12,12 +13,12 @@ from labelloop import strategies
 from labelloop.domain.errors import Unavailable
 from labelloop.domain.states import Lane
 from labelloop.domain.types import ItemNumber, ModelNumber, Query, Round
-from labelloop.loop import auto, facts, fallback
+from labelloop.loop import auto, facts, fallback, stability
 from labelloop.loop.compose import Composed, Ranked, compose
 from labelloop.loop.credit import Credit
 from labelloop.loop.featurize import Beat, featurize, shards
 from labelloop.loop.pool import PoolView, look, votes_wanted
-from labelloop.loop.score import ModelEye, ScoredPool, score
+from labelloop.loop.score import ModelEye, ScoredPool, named, score
 from labelloop.loop.shares import of_round
 from labelloop.loop.texts import PoolTexts, needed
 from labelloop.loop.train import load_model
@@ -44,21 +45,20 @@ def plan(ports: Ports, name: str, beat: Beat) -> Round | None:
     seed = _seed(project, before)
     wanted, stats = auto.resolve(ports, project, champion=row.champion, seed=seed)
     past = Credit.from_json(before.stats.get("minority") if before else None)
+    known = stability.remembered(ports, wanted, before, champion=row.champion, waiting=pool.waiting)
 
     def ask(asking: Project) -> Composed:
         return rank(ports, asking, pool, items=row.items, seed=seed, champion=row.champion, beat=beat, past=past)
 
     made, asking, reason = fallback.asked(wanted, ask)  # a broken strategy must not stop the labeling
     stats |= fallback.noted(reason, before)
+    stats |= stability.noted(ports, asking, known, before=before, champion=row.champion, seed=seed)
     if row.champion is not None:
         informative = made.lanes.get(Lane.INFORMATIVE)
         stats["notes"] = fallback.notes(asking, pool, None if informative is None else informative.scores)
     preferred = ports.pool.preferred(name)
     lanes = prefer(made, pool, preferred)
-    stats |= made.noted()
-    stats["lanes"] = {lane.value: len(ranked.numbers) for lane, ranked in lanes.items()}
-    if row.requirements:
-        stats["requirements"] = {lane.value: _by_requirement(pool, ranked) for lane, ranked in lanes.items()}
+    stats |= made.noted() | _counted(pool, lanes, requirements=row.requirements > 0)
     queries = to_queries(project, lanes)
     made_of = facts.Facts(
         items=row.items,
@@ -109,7 +109,7 @@ def rank(  # noqa: PLR0913 - what a round knows
         number=champion,
         artifact=ports.models.get(project.name, champion).artifact,
         model=load_model(ports, project, champion),
-        strategy=_column(project, seed),
+        strategy=named(project, seed),
         seed=seed,
         class_counts=pool.class_counts,
     )
@@ -151,6 +151,14 @@ def _joined(lanes: dict[Lane, Ranked], lane: Lane, more: Ranked) -> dict[Lane, R
     return lanes | {lane: lanes[lane] + more if lane in lanes else more}
 
 
+def _counted(pool: PoolView, lanes: Mapping[Lane, Ranked], *, requirements: bool) -> dict[str, Any]:
+    """For a round's stats: how long the lanes are, by requirement too where there are any."""
+    stats: dict[str, Any] = {"lanes": {lane.value: len(ranked.numbers) for lane, ranked in lanes.items()}}
+    if requirements:
+        stats["requirements"] = {lane.value: _by_requirement(pool, ranked) for lane, ranked in lanes.items()}
+    return stats
+
+
 def _by_requirement(pool: PoolView, ranked: Ranked) -> dict[str, int]:
     requires = pool.requires(ranked.numbers)
     numbers, counts = np.unique(np.zeros(len(ranked.numbers)) if requires is None else requires, return_counts=True)
@@ -187,10 +195,3 @@ def _seed(project: Project, serving: Round | None) -> int:
     """The seed of the next round: of the project and the round's number, so that a rerun gives the same."""
     sequence = np.random.SeedSequence([project.seed, serving.number + 1 if serving else 1])
     return int(sequence.generate_state(1)[0])
-
-
-def _column(project: Project, seed: int) -> str:
-    """A formula scores by the model alone; whatever may draw lots or count labels scores anew each round."""
-    kind = project.strategy.kind
-    fixed = isinstance(strategies.bind(project.strategy), strategies.OfProbabilities | strategies.OfCommittee)
-    return kind if fixed or kind == "modal" else f"{kind}-{seed}"

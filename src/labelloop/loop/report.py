@@ -6,6 +6,7 @@ from typing import Any
 from labelloop import schema
 from labelloop.domain.states import JobKind, Role
 from labelloop.domain.types import ItemNumber, Job, Model, Round
+from labelloop.loop import stability
 from labelloop.ports import Ports
 
 RECENT = 10
@@ -17,6 +18,7 @@ def status(ports: Ports, name: str) -> dict[str, Any]:
     counts = ports.pool.counts(name)
     rules = schema.of(project)
     champion = ports.models.get(name, row.champion) if row.champion is not None else None
+    rounds = ports.rounds.recent(name, RECENT)
     return {
         "name": name,
         "title": project.title or name,
@@ -36,7 +38,8 @@ def status(ports: Ports, name: str) -> dict[str, Any]:
         },
         "budget": {"votes": project.stop.budget, "spent": row.spent},
         "champion": model_summary(champion) if champion else None,
-        "rounds": [round_summary(one) for one in ports.rounds.recent(name, RECENT)],
+        "stability": stability.told(rounds[0] if rounds else None),
+        "rounds": [round_summary(one) for one in rounds],
         "plans": [job_summary(one) for one in ports.jobs.recent(name, JobKind.PLAN, RECENT)],
         "trainings": [job_summary(one) for one in ports.jobs.recent(name, JobKind.TRAIN, RECENT)],
         "lease": project.lease.model_dump(),

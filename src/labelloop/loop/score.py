@@ -70,7 +70,21 @@ class ModelEye:
         """Name of its columns. They depend on the strategy and on the model, known by what it is and not by its number,
         for another database beside the same files counts from one again.
         """
-        return f"model-{self.number}-{self.artifact[:12]}-{self.strategy}"
+        return columns_of(self.number, self.artifact, self.strategy)
+
+
+def named(project: Project, seed: int) -> str:
+    """The strategy in the name of columns. A formula scores by the model alone; whatever may draw lots or count labels
+    scores anew each round.
+    """
+    kind = project.strategy.kind
+    fixed = isinstance(strategies.bind(project.strategy), strategies.OfProbabilities | strategies.OfCommittee)
+    return kind if fixed or kind == "modal" else f"{kind}-{seed}"
+
+
+def columns_of(number: ModelNumber, artifact: str, strategy: str) -> str:
+    """The name under which is kept what a model said of a pool."""
+    return f"model-{number}-{artifact[:12]}-{strategy}"
 
 
 class ScoredPool:

@@ -7,6 +7,7 @@ item has two votes, or, where chance needs variety, only one value occurs.
 from typing import NamedTuple
 
 import numpy as np
+from scipy.sparse import csr_array, triu
 
 from labelloop.maths.arrays import Floats, Ints
 
@@ -86,6 +87,36 @@ def fleiss_kappa(places: Ints, codes: Ints) -> float:
     counted = _counted(places, codes)
     chance = float(((counted.pairable / max(counted.pairable.sum(), 1)) ** 2).sum())
     return (_nan_without(counted.agreed) - chance) / (1 - chance) if chance < 1 else float("nan")
+
+
+class Confused(NamedTuple):
+    """Two values that stand against each other on the same items, and how many pairs of votes do: (k,) each."""
+
+    first: Ints
+    second: Ints
+    pairs: Ints
+
+
+def confused(places: Ints, codes: Ints, *, most: int) -> Confused:
+    """The values that are taken for one another most, most pairs of votes first, then by their codes.
+
+    Args:
+        places: (votes,) item of each vote.
+        codes: (votes,) value codes.
+        most: so many of them at most.
+
+    Example:
+        >>> found = confused(np.array([0, 0, 0, 1, 1]), np.array([2, 1, 1, 1, 0]), most=5)
+        >>> list(zip(found.first.tolist(), found.second.tolist(), found.pairs.tolist()))
+        [(1, 2, 2), (0, 1, 1)]
+    """
+    item, at = np.unique(places, return_inverse=True)
+    value, which = np.unique(codes, return_inverse=True)
+    votes = csr_array((np.ones(len(codes), dtype=np.int64), (at, which)), shape=(len(item), len(value)))
+    # Pairs of values on one item are products of their votes: few cells, however many values there are.
+    against = triu(votes.T @ votes, k=1).tocoo()
+    order = np.lexsort((against.col, against.row, -against.data))[:most]
+    return Confused(value[against.row[order]], value[against.col[order]], against.data[order])
 
 
 class _Counted(NamedTuple):

@@ -235,6 +235,9 @@ class Verdicts(Protocol):
         "skipped", "open", "seconds", "agreed", "gold", "right"}.
         """
 
+    def shared(self, name: str) -> tuple[Ints, list[str]]:
+        """Item and class ("": none or several) of each vote on items that have two or more; a review is no vote."""
+
     def export(self, name: str) -> Iterator[ExportRow]:
         """Every resolved item with its label and provenance, by number, each with its copies behind it; streamed."""
 

@@ -1,10 +1,10 @@
 """What the loop relies on in ports.Verdicts, review included."""
 
 import pytest
-from store_desk import MINUTE, NAME
+from store_desk import MINUTE, NAME, submit
 
 from labelloop.domain.states import ItemState, LabelSource, Lane, Role
-from labelloop.domain.types import NewItem, Verdict, Vote
+from labelloop.domain.types import Answer, NewItem, Verdict, Vote
 
 
 @pytest.fixture
@@ -169,6 +169,35 @@ def test_annotators_are_measured_by_known_answers(desk):
     assert (rows["ann"]["gold"], rows["ann"]["right"]) == (4, 2)
     assert [row["annotator"] for row in desk.store.verdicts.annotators(NAME, "ann")] == ["ann"]
     assert desk.store.verdicts.annotators(NAME, "ann") == [rows["ann"]]
+
+
+def test_votes_are_shared_where_an_item_has_two(disputed):
+    """Item and class of each vote, by item; not of items with one, and neither reviews nor surplus answers."""
+    desk = disputed
+    desk.vote("ann", 1, "b")
+    [late] = desk.grant("cid", 1)
+    desk.pass_time(MINUTE)
+    desk.vote("bob", 1, "b")
+    assert desk.said("cid", late, label="a") == ["surplus"]
+    assert desk.said("rex", *desk.grant("rex", 0, lane=Lane.REVIEW), role=Role.REVIEWER) == ["accepted"]
+    desk.store.pool.add(NAME, [NewItem(key="one", data={"t": 1}), NewItem(key="odd", data={"t": 2})], desk.now)
+    desk.vote("ann", 2)
+    for name in ("ann", "bob"):
+        [lease] = desk.grant(name, 3)
+        regions = Answer(lease=lease.id, value="sha256:x", label=None, result=[{"from_name": "c"}])
+        submit(desk.store.ledger, NAME, name, [regions], now=desk.now, role=Role.ANNOTATOR)
+    numbers, labels = desk.store.verdicts.shared(NAME)
+    assert list(zip(numbers.tolist(), labels, strict=True)) == [
+        (0, "a"), (0, "b"), (1, "b"), (1, "b"), (3, ""), (3, ""),
+    ]  # fmt: skip
+
+
+def test_no_votes_are_shared_where_there_are_none(desk):
+    """An empty project has empty arrays, and so has one that asks each item once."""
+    desk.fill(2)
+    assert [len(part) for part in desk.store.verdicts.shared(NAME)] == [0, 0]
+    desk.vote("ann", 0)
+    assert [len(part) for part in desk.store.verdicts.shared(NAME)] == [0, 0]
 
 
 def test_export_streams_labels_with_their_provenance(desk):

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+import numpy as np
 from sqlalchemy import Connection, Row, Select, and_, case, func, literal, select, text, true, union_all, update
 
 from labelloop.adapters.sql import tables
@@ -14,6 +15,7 @@ from labelloop.adapters.sql.driver import Driver, inserting, statement
 from labelloop.adapters.sql.export import resolved_items
 from labelloop.domain.states import ItemState, Outcome, Role
 from labelloop.domain.types import Ballot, ExportRow, ItemNumber, Json, Subject, Verdict, Vote
+from labelloop.maths.arrays import Ints
 
 _items, _projects, _leases, _answers = tables.item, tables.project, tables.assignment, tables.annotation
 PIECE = 100
@@ -30,6 +32,13 @@ _CONSENSUS = inserting(
     *("project", "item", "state", "needed", "votes", "value", "label", "confidence", "source", "reason"),
     "created_at",
 )
+
+_SHARED = statement(
+    "SELECT item, COALESCE(label, '') FROM annotation WHERE project = ? AND counted = 1 AND role = 'annotator'"
+    " AND item IN (SELECT item FROM annotation WHERE project = ? GROUP BY item HAVING COUNT(*) > 1) ORDER BY item, id"
+)
+"""Votes on items with several answers. Which items these are is read from an index alone; whether the answers count,
+too, would be looked up for each, and that takes four times as long."""
 
 
 class SqlVerdicts:
@@ -94,6 +103,15 @@ class SqlVerdicts:
             leased = {row.annotator: row for row in connection.execute(_leased(project, only))}
         people = sorted(answered.keys() | leased.keys())
         return [_person(one, answered.get(one), leased.get(one)) for one in people]
+
+    def shared(self, name: str) -> tuple[Ints, list[str]]:
+        project = self._database.id_of(name)
+        with self._database.read() as connection:
+            rows = Driver(connection).rows(_SHARED, project, project)
+        numbers = np.fromiter((row[0] for row in rows), dtype=np.int64, count=len(rows))
+        _, at, votes = np.unique(numbers, return_inverse=True, return_counts=True)
+        several = votes[at] > 1  # of answers only one may be a vote
+        return numbers[several], [row[1] for row, kept in zip(rows, several.tolist(), strict=True) if kept]
 
     def export(self, name: str) -> Iterator[ExportRow]:
         return resolved_items(self._database, self._database.id_of(name))

@@ -14,6 +14,7 @@ from labelloop.domain.states import ProjectState
 from labelloop.domain.types import Identity, Subject
 from labelloop.loop import create as creating
 from labelloop.loop import report
+from labelloop.loop.agreement import agreement
 from labelloop.ports import Ports
 
 router = APIRouter(prefix="/v1/projects", tags=["projects"])
@@ -54,8 +55,8 @@ async def resume(project: str, _: Engineer, use: Use) -> Response:
 
 @router.get("/{project}/annotators", operation_id="annotators")
 async def annotators(project: str, _: Reviewer, use: Use) -> Response:
-    """What each annotator did."""
-    return answers.reply({"annotators": await run_in_threadpool(_annotators, use.ports, project)})
+    """What each annotator did, and how far they agree."""
+    return answers.reply(await run_in_threadpool(_all_of_them, use.ports, project))
 
 
 @router.get("/{project}/annotators/me", operation_id="annotator")
@@ -89,6 +90,10 @@ def _view(ports: Ports, name: str) -> dict[str, Any]:
 def _annotators(ports: Ports, name: str, only: Subject | None = None) -> list[dict[str, Any]]:
     ports.projects.get(name)
     return [dict(row) for row in ports.verdicts.annotators(name, only)]
+
+
+def _all_of_them(ports: Ports, name: str) -> dict[str, Any]:
+    return {"annotators": _annotators(ports, name), "agreement": agreement(ports, name)}
 
 
 async def _set_state(ports: Ports, name: str, state: ProjectState) -> Response:
