@@ -159,6 +159,39 @@ def test_what_is_measured_is_shown_where_nothing_else_is_said(items, features, s
     assert projects.parse(PLAIN | {"items": items, "features": features}).shown_field == shown
 
 
+@pytest.mark.parametrize(
+    "changes,learns",
+    [
+        ({}, True),
+        ({"model": {"kind": "sklearn", "estimator": "sklearn.linear_model.SGDClassifier"}}, True),
+        ({"model": {"kind": "sklearn", "self_training": {"per_label": 0}}}, False),
+        ({"model": {"kind": "sklearn", "estimator": "sklearn.ensemble.RandomForestClassifier"}}, False),
+        ({"features": {"kind": "text", "svd": 50}}, False),
+        ({"features": {"kind": "columns"}}, False),
+        ({"features": {"kind": "columns"}, "model": {"kind": "sklearn", "self_training": {}}}, True),
+    ],
+)
+def test_who_learns_so_unless_the_file_says_otherwise(changes, learns):
+    """Texts as terms with a linear model, where it was measured to help; a file has the last word."""
+    assert (projects.parse(PLAIN | changes).guessing is not None) is learns
+
+
+@pytest.mark.parametrize(
+    "changes,parameters",
+    [
+        ({}, {"C": 10.0, "max_iter": 1000}),
+        ({"model": {"kind": "sklearn", "calibrate": False}}, {"C": 10.0, "max_iter": 1000}),
+        ({"model": {"kind": "sklearn", "parameters": {}}}, {}),
+        ({"model": {"kind": "sklearn", "parameters": {"C": 2.0}}}, {"C": 2.0}),
+        ({"model": {"kind": "sklearn", "estimator": "sklearn.ensemble.RandomForestClassifier"}}, {}),
+        ({"features": {"kind": "columns"}}, {}),
+    ],
+)
+def test_texts_get_the_penalty_that_suits_them(changes, parameters):
+    """Logistic regression of terms is held back less than scikit-learn would; parameters that are given are kept."""
+    assert projects.parse(PLAIN | changes).model.parameters == parameters
+
+
 @pytest.mark.parametrize("content,part", [(None, "cannot be read"), ("name = ", "not valid TOML")])
 def test_an_unreadable_file_says_so(tmp_path, content, part):
     """A missing or broken file is named."""

@@ -1,7 +1,7 @@
 """`labelloop project`: create, show, list, and the schema of a project file."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -9,20 +9,41 @@ from labelloop.cli import console
 from labelloop.cli.console import AsJson
 from labelloop.cli.opening import opened
 
+if TYPE_CHECKING:
+    from labelloop.projects import Project
+
 app = typer.Typer(help="Create and look at projects.", no_args_is_help=True, rich_markup_mode=None)
 
 
+ProjectFile = Annotated[Path, typer.Argument(help="A project file, TOML or JSON. See configs/projects.")]
+
+
 @app.command()
-def create(
-    file: Annotated[Path, typer.Argument(help="A project file, TOML or JSON. See configs/projects.")],
-    *,
-    as_json: AsJson = False,
-) -> None:
-    """Create a project from its file. The same file again is no error."""
-    from labelloop import projects
+def check(file: ProjectFile, *, as_json: AsJson = False) -> None:
+    """Say whether a project file is good, and what it comes to with all defaults. Nothing is created or opened."""
+    from labelloop.adapters.estimators import EstimatorKinds
     from labelloop.loop import create as creating
 
-    found = projects.parse(_json(file), origin=str(file)) if file.suffix == ".json" else projects.load(file)
+    found = _read(file)
+    creating.check(EstimatorKinds(), found)
+    if as_json:
+        console.emit(found.model_dump(mode="json"))
+        return
+    sections = found.model_dump(mode="json", exclude={"name", "title", "seed"}, exclude_none=True)
+    guessing = found.guessing
+    if guessing is not None:
+        sections["model"]["self_training"] = guessing.model_dump()
+    told = {key: {one: value for one, value in part.items() if value not in ({}, [])} for key, part in sections.items()}
+    console.table(found.name, ["", ""], [(key, _brief(part)) for key, part in told.items()])
+    console.note(f"{file} is good. Next: labelloop project create {file}")
+
+
+@app.command()
+def create(file: ProjectFile, *, as_json: AsJson = False) -> None:
+    """Create a project from its file. The same file again is no error."""
+    from labelloop.loop import create as creating
+
+    found = _read(file)
     with opened() as ports:
         creating.create(ports, found)
     if as_json:
@@ -107,6 +128,12 @@ def _class_row(one: dict[str, Any]) -> tuple[Any, ...]:
     mute = "–" if one["mute"] is None else f"{one['mute']:.0%}"
     by_chance = f"{chance['mean']:.1f} ({chance['low']:.1f} to {chance['high']:.1f})" if chance else "–"
     return (one["class"], one["labels"], *shares, one["missing"] or "–", minority["asked"], came, by_chance, mute)
+
+
+def _read(file: Path) -> "Project":
+    from labelloop import projects
+
+    return projects.parse(_json(file), origin=str(file)) if file.suffix == ".json" else projects.load(file)
 
 
 def _json(file: Path) -> Any:

@@ -16,6 +16,8 @@ from labelloop.maths.arrays import Ints, Mask
 from labelloop.ports import Ports
 from labelloop.projects import Project
 
+GUESSED = 20_000
+"""Items without a label that a training looks at, drawn by lot: of more it would learn little more."""
 _BLOCK = 1 << 18
 """Items that draw their lots together."""
 
@@ -114,6 +116,8 @@ def draw(project: Project, numbers: Ints) -> Ints:
 
 _OVERLAP = 0x6F7665726C6170
 """Sets the lot of the overlap apart from the audit's, so that neither says anything about the other."""
+_GUESSES = 0x67756573736573
+"""The same for the lot of the items that are guessed about."""
 
 
 def votes_wanted(project: Project, lane: Lane, numbers: Ints) -> Ints:
@@ -141,6 +145,25 @@ def synthetic_labels(ports: Ports, project: Project, *, items: int) -> tuple[Int
     codes = encode(project, labels)
     keep = (codes >= 0) & (numbers < items)
     return numbers[keep], codes[keep]
+
+
+def unlabeled(ports: Ports, project: Project, threshold: int, *, items: int) -> Ints:
+    """Numbers of items that a training may guess about: none where the project does not train itself.
+
+    Nothing of the audit's reserve is among them: the measure stays blind to it in every way.
+    """
+    if project.guessing is None:
+        return np.zeros(0, dtype=np.int64)
+    waiting = _first(items, ports.pool.waiting(project.name))
+    return guessed_about(project, waiting[~_reserved(project, waiting, threshold)])
+
+
+def guessed_about(project: Project, numbers: Ints) -> Ints:
+    """Of the numbers (n,) of items without a label the `GUESSED` that the lot draws, ascending."""
+    if len(numbers) <= GUESSED:
+        return numbers
+    lots = selection.uniform_hash(project.seed ^ _GUESSES, numbers)
+    return np.sort(numbers[np.argpartition(lots, GUESSED)[:GUESSED]])
 
 
 def audit_labels(ports: Ports, project: Project, threshold: int) -> tuple[Ints, Ints]:
