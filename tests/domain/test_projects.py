@@ -166,13 +166,13 @@ def test_what_is_measured_is_shown_where_nothing_else_is_said(items, features, s
         ({"model": {"kind": "sklearn", "estimator": "sklearn.linear_model.SGDClassifier"}}, True),
         ({"model": {"kind": "sklearn", "self_training": {"per_label": 0}}}, False),
         ({"model": {"kind": "sklearn", "estimator": "sklearn.ensemble.RandomForestClassifier"}}, False),
-        ({"features": {"kind": "text", "svd": 50}}, False),
+        ({"features": {"kind": "text", "svd": 50}}, True),
         ({"features": {"kind": "columns"}}, False),
         ({"features": {"kind": "columns"}, "model": {"kind": "sklearn", "self_training": {}}}, True),
     ],
 )
 def test_who_learns_so_unless_the_file_says_otherwise(changes, learns):
-    """Texts as terms with a linear model, where it was measured to help; a file has the last word."""
+    """Texts with a linear model, where it was measured to help; a file has the last word."""
     assert (projects.parse(PLAIN | changes).guessing is not None) is learns
 
 

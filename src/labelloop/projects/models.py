@@ -26,8 +26,8 @@ class ModelOptions(Section):
     calibrate: bool = True
     """Temperature scaling on out-of-fold predictions of the training set."""
     self_training: SelfTraining | None = None
-    """What a training learns from items without a label. Without it: as its defaults say for texts whose terms are not
-    reduced and a model of `sklearn.linear_model`, where it was measured to save labels; nothing for all others."""
+    """What a training learns from items without a label. Without it: as its defaults say for texts and a model of
+    `sklearn.linear_model`, where it was measured to save labels; nothing for all others."""
 
 
 class SklearnModel(ModelOptions):

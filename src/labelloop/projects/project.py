@@ -95,9 +95,8 @@ class Project(Section):
         """How guesses are trained on: as the file says or, where it says nothing, as was measured; None for not."""
         spec = self.model.self_training
         if spec is None:
-            sparse = self.features.kind == "text" and self.features.svd is None
             linear = self.model.kind == "sklearn" and self.model.estimator.startswith("sklearn.linear_model.")
-            spec = SelfTraining() if sparse and linear else None
+            spec = SelfTraining() if linear and self.features.kind == "text" else None
         return spec if spec is not None and spec.per_label else None
 
     @field_validator("name")
