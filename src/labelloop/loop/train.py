@@ -41,12 +41,12 @@ def train(ports: Ports, name: str, job: JobId, beat: Beat) -> Model:
     threshold = row.audit_threshold or 0
     numbers, codes = training_labels(ports, project, threshold, items=row.items)
     made_up = synthetic_labels(ports, project, items=row.items)
-    guessed = unlabeled(ports, project, threshold, items=row.items)
     chosen = _training_set(project, (numbers, codes), made_up)
     ports.models.keep_training_set(name, chosen, ports.clock.now())
     beat(0.1, f"training on {len(numbers)} labels")
     featurize(ports, project, row.items, lambda part, what: beat(0.1 + 0.2 * part, what))
     features = ports.features.take(project, numbers)
+    guessed = unlabeled(ports, project, threshold, items=row.items)  # after those without features were retired
     given = (ports.features.take(project, made_up[0]), made_up[1])
     shape = ports.features.shape(project)
     model = fit(
