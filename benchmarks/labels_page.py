@@ -10,12 +10,11 @@ from labels_score import TAUGHT
 DOCS = Path(__file__).parents[1] / "docs"
 PAGE = DOCS / "explanation" / "labels.md"
 PICTURE = DOCS / "pictures" / "labels.png"
-DRAWN = ("random", "margin", "auto", "default")
-"""From the back to the front."""
 SETS = ("default", f"default{TAUGHT}")
 TEXTS = ("sms", "ag_news", "banking77", "ag_news_rare")
 """Where a project trains itself if its file says nothing else."""
-COLOURS = {"random": "#888888", "margin": "#e0803a", "auto": "#3a9a5b", "default": "#2a5db0"}
+COLOURS = {"random": "#888888", "margin": "#e0803a", "auto": "#3a9a5b", "default": "#2a5db0", SETS[1]: "#a02d8c"}
+"""Of the arms that are drawn, from the back to the front; a model that trains itself where it does so unasked."""
 
 Row = Mapping[str, Any]
 
@@ -164,13 +163,13 @@ def _draw(rows: Sequence[Row]) -> None:
         axis.axis("off")
     for axis, name in zip(axes.ravel(), names, strict=False):
         here = {row["arm"]: row for row in rows if row["set"] == name}
-        for arm in DRAWN:
-            if arm in here:
+        for arm, colour in COLOURS.items():
+            if arm in here and (name in TEXTS or not arm.endswith(TAUGHT)):
                 points = here[arm]["curve"]
                 labels, mean, error = ([point[at] for point in points] for at in range(3))
                 low, high = ([m + sign * 2 * e for m, e in zip(mean, error, strict=True)] for sign in (-1, 1))
-                axis.plot(labels, mean, color=COLOURS[arm], label=arm, linewidth=1.6)
-                axis.fill_between(labels, low, high, color=COLOURS[arm], alpha=0.15, linewidth=0)
+                axis.plot(labels, mean, color=colour, label=arm, linewidth=1.6)
+                axis.fill_between(labels, low, high, color=colour, alpha=0.15, linewidth=0)
         one = next(iter(here.values()))
         axis.axhline(one["full"], color="black", linewidth=0.8, linestyle=":")
         axis.set_title(name, fontsize=10)
