@@ -82,6 +82,10 @@ def test_growth_alone_begins_with_five_labels():
             {"model": {"kind": "modal_committee", "members": [{"estmator": "x"}, {}]}},
             ["estmator", "estimator", "parameters"],
         ),
+        (
+            {"model": {"kind": "modal_committee", "members": [{"self_training": {}}, {}]}},
+            ["as a whole", "beside `members`"],
+        ),
     ],
 )
 def test_a_mistake_is_named_with_what_is_known_there(changes, parts):

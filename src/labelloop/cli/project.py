@@ -21,20 +21,20 @@ ProjectFile = Annotated[Path, typer.Argument(help="A project file, TOML or JSON.
 @app.command()
 def check(file: ProjectFile, *, as_json: AsJson = False) -> None:
     """Say whether a project file is good, and what it comes to with all defaults. Nothing is created or opened."""
+    from labelloop import schema as labeling
     from labelloop.adapters.estimators import EstimatorKinds
     from labelloop.loop import create as creating
 
     found = _read(file)
     creating.check(EstimatorKinds(), found)
+    sections = found.model_dump(mode="json")
+    sections["model"]["self_training"] = found.guessing.model_dump() if found.guessing is not None else None
     if as_json:
-        console.emit(found.model_dump(mode="json"))
+        console.emit(sections)
         return
-    sections = found.model_dump(mode="json", exclude={"name", "title", "seed"}, exclude_none=True)
-    guessing = found.guessing
-    if guessing is not None:
-        sections["model"]["self_training"] = guessing.model_dump()
-    told = {key: {one: value for one, value in part.items() if value not in ({}, [])} for key, part in sections.items()}
-    console.table(found.name, ["", ""], [(key, _brief(part)) for key, part in told.items()])
+    console.table(found.name, ["", ""], [(key, _brief(_exact(part))) for key, part in sections.items() if part])
+    if not labeling.of(found).classes:
+        console.note("Its labels are no plain classes: people can label by it, and no model is trained.")
     console.note(f"{file} is good. Next: labelloop project create {file}")
 
 
@@ -147,6 +147,13 @@ def _json(file: Path) -> Any:
         raise InvalidProject(f"{file}: cannot be read ({error.strerror}). Give the path of a project file.") from None
     except ValueError as error:
         raise InvalidProject(f"{file}: is not valid JSON: {error}.") from None
+
+
+def _exact(value: Any) -> Any:
+    """The same without what says nothing, and with numbers as the file has them."""
+    if isinstance(value, dict):
+        return {key: _exact(entry) for key, entry in value.items() if entry not in (None, {}, [], "")}
+    return f"{value:g}" if isinstance(value, float) else value
 
 
 def _brief(value: Any) -> str:

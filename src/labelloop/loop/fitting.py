@@ -32,7 +32,7 @@ class Calibrated:
     reliability: tuple[float, ...] | None = None
     """Of each class, `balance.reliability` on rows held out; None where none were."""
     guesses: tuple[int, ...] = ()
-    """Of each class, the guesses that were trained on; empty where none were, and in a model that was restored."""
+    """Of each class, the guesses that were trained on; () in a model that was restored."""
 
     def probabilities(self, features: Matrix) -> Floats:
         """(n, width), rows sum to 1; a class the model does not know has 0."""
@@ -50,10 +50,13 @@ class Calibrated:
 
 
 class Fitted(NamedTuple):
-    """A classifier, and how many guesses of each class it was fitted on besides: (classes,)."""
+    """A classifier, and what it was fitted on besides labels and made-up rows."""
 
     classifier: Classifier
     guesses: Ints
+    """(classes,): guesses of each class."""
+    each: float
+    """Guesses for each row of a class, of `guesses.per_row`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,27 +85,30 @@ class Fitting:
         made, made_codes = self.estimators.synthesize(spec, features, codes, seed=self.seed)
         return stack([features, made]), np.concatenate([codes, made_codes])
 
-    def fit(self, features: Matrix, codes: Ints) -> Fitted:
-        """A classifier fitted on all of them; once more with its own guesses, where the project trains itself."""
+    def fit(self, features: Matrix, codes: Ints, *, each: float | None = None) -> Fitted:
+        """A classifier fitted on all of them; once more with its own guesses, where the project trains itself.
+
+        `each` guesses for a row of a class are taken where it is given, so that a fold of the calibration is fitted as
+        the model is whose temperature it finds.
+        """
         rows, theirs = self.rows(features, codes)
-        first, counts = self._fit(rows, theirs), np.bincount(codes, minlength=len(schema.of(self.project).classes))
-        place, classes = self._guesses(first, counts)
-        if self.unlabeled is None or not len(place):
-            return Fitted(first, np.zeros_like(counts))
-        second = self._fit(stack([rows, self.unlabeled[place]]), np.concatenate([theirs, classes]))
-        return Fitted(second, np.bincount(classes, minlength=len(counts)))
+        first, none = self._fit(rows, theirs), np.zeros(len(schema.of(self.project).classes), dtype=np.int64)
+        spec, pool = self.project.guessing, self.unlabeled
+        if spec is None or pool is None or not pool.shape[0]:
+            return Fitted(first, none, 0.0)
+        said, counts = first.probabilities(pool), np.bincount(theirs, minlength=len(none))[first.classes]
+        if each is None:
+            each = guesses.per_row(said, counts, most_per_row=spec.per_label, most=spec.most)
+        lots = np.random.default_rng(self.seed).permutation(len(said))
+        place, columns = guesses.surest(said, counts, each=each, lots=lots)
+        if not len(place):
+            return Fitted(first, none, 0.0)
+        classes = first.classes[columns]
+        second = self._fit(stack([rows, pool[place]]), np.concatenate([theirs, classes]))
+        return Fitted(second, np.bincount(classes, minlength=len(none)), each)
 
     def _fit(self, rows: Matrix, codes: Ints) -> Classifier:
         return self.estimators.fit(self.project.model, rows, codes, shape=self.shape, seed=self.seed)
-
-    def _guesses(self, model: Classifier, counts: Ints) -> tuple[Ints, Ints]:
-        """Positions among the unlabeled rows, and class codes."""
-        spec, none = self.project.guessing, np.zeros(0, dtype=np.int64)
-        if spec is None or self.unlabeled is None or not self.unlabeled.shape[0]:
-            return none, none
-        said = model.probabilities(self.unlabeled)
-        place, columns = guesses.trusted(said, counts[model.classes], per_label=spec.per_label, most=spec.most)
-        return place, model.classes[columns]
 
 
 def fit(  # noqa: PLR0913 - all that a model is made of
@@ -125,9 +131,9 @@ def fit(  # noqa: PLR0913 - all that a model is made of
         CannotTrain: fewer than two classes, or the estimator failed.
     """
     fitting = Fitting(estimators=estimators, project=project, seed=seed, given=given, unlabeled=unlabeled, shape=shape)
-    classifier, guessed = fitting.fit(features, codes)
+    classifier, guessed, each = fitting.fit(features, codes)
     temperature, reliability, width = 1.0, None, len(guessed)
-    held_out = _held_out(fitting, features, codes, width=width) if project.model.calibrate else None
+    held_out = _held_out(fitting, features, codes, width=width, each=each) if project.model.calibrate else None
     if held_out is not None:
         temperature = calibration.fit_temperature(*held_out)
         found = balance.reliability(calibration.apply_temperature(held_out[0], temperature), held_out[1])
@@ -137,11 +143,13 @@ def fit(  # noqa: PLR0913 - all that a model is made of
         temperature=temperature,
         width=width,
         reliability=reliability,
-        guesses=tuple(guessed.tolist()) if guessed.any() else (),
+        guesses=tuple(guessed.tolist()),
     )
 
 
-def _held_out(fitting: Fitting, features: Matrix, codes: Ints, *, width: int) -> tuple[Floats, Ints] | None:
+def _held_out(
+    fitting: Fitting, features: Matrix, codes: Ints, *, width: int, each: float
+) -> tuple[Floats, Ints] | None:
     """Out-of-fold probabilities (m, width) of real rows, and their codes; None where they are few or a fold fails."""
     if len(codes) < LEAST_TO_CALIBRATE:
         return None
@@ -153,7 +161,7 @@ def _held_out(fitting: Fitting, features: Matrix, codes: Ints, *, width: int) ->
     for held in range(FOLDS):
         inside, outside = rows[fold != held], rows[fold == held]
         try:
-            part = fitting.fit(features[inside], codes[inside]).classifier
+            part = fitting.fit(features[inside], codes[inside], each=each).classifier
         except CannotTrain:
             return None
         place = np.searchsorted(part.classes, codes[outside])

@@ -11,6 +11,7 @@ import numpy as np
 from labelloop import schema
 from labelloop.domain import policy
 from labelloop.domain.states import Lane
+from labelloop.domain.types import ProjectRow
 from labelloop.maths import selection
 from labelloop.maths.arrays import Ints, Mask
 from labelloop.ports import Ports
@@ -147,23 +148,30 @@ def synthetic_labels(ports: Ports, project: Project, *, items: int) -> tuple[Int
     return numbers[keep], codes[keep]
 
 
-def unlabeled(ports: Ports, project: Project, threshold: int, *, items: int) -> Ints:
-    """Numbers of items that a training may guess about: none where the project does not train itself.
+def unlabeled(ports: Ports, project: Project, row: ProjectRow) -> Ints:
+    """Numbers of items that a training which began at this row may guess about.
 
-    Nothing of the audit's reserve is among them: the measure stays blind to it in every way.
+    None where the project does not train itself, and none before the first round, which draws the audit's reserve:
+    nothing of that is ever among them, so that the measure stays blind in every way.
     """
-    if project.guessing is None:
+    if project.guessing is None or row.audit_threshold is None:
         return np.zeros(0, dtype=np.int64)
-    waiting = _first(items, ports.pool.waiting(project.name))
-    return guessed_about(project, waiting[~_reserved(project, waiting, threshold)])
+    waiting = _first(row.items, ports.pool.waiting(project.name))
+    return guessed_about(project, waiting[~_reserved(project, waiting, row.audit_threshold)])
 
 
 def guessed_about(project: Project, numbers: Ints) -> Ints:
     """Of the numbers (n,) of items without a label the `GUESSED` that the lot draws, ascending."""
     if len(numbers) <= GUESSED:
         return numbers
-    lots = selection.uniform_hash(project.seed ^ _GUESSES, numbers)
-    return np.sort(numbers[np.argpartition(lots, GUESSED)[:GUESSED]])
+    # Twice as many as are wanted fall below this line, give or take a few hundred; so no lot of the others is kept.
+    line, lots, drawn = np.uint64(min(2 * GUESSED / len(numbers), 1.0) * (2**64 - 2**12)), [], []
+    for start in range(0, len(numbers), _BLOCK):
+        block = numbers[start : start + _BLOCK]
+        theirs = selection.uniform_hash(project.seed ^ _GUESSES, block)
+        lots.append(theirs[theirs <= line])
+        drawn.append(block[theirs <= line])
+    return np.sort(np.concatenate(drawn)[np.argsort(np.concatenate(lots), kind="stable")[:GUESSED]])
 
 
 def audit_labels(ports: Ports, project: Project, threshold: int) -> tuple[Ints, Ints]:

@@ -46,7 +46,7 @@ def train(ports: Ports, name: str, job: JobId, beat: Beat) -> Model:
     beat(0.1, f"training on {len(numbers)} labels")
     featurize(ports, project, row.items, lambda part, what: beat(0.1 + 0.2 * part, what))
     features = ports.features.take(project, numbers)
-    guessed = unlabeled(ports, project, threshold, items=row.items)  # after those without features were retired
+    guessed = unlabeled(ports, project, row)  # after those without features were retired
     given = (ports.features.take(project, made_up[0]), made_up[1])
     shape = ports.features.shape(project)
     model = fit(
@@ -154,7 +154,7 @@ def _provenance(project: Project, model: Calibrated, codes: Ints, made_up: Ints,
             **project.guessing.model_dump(mode="json"),
             "looked_at": len(guessed),
             "items": hashlib.sha256(np.ascontiguousarray(guessed, dtype="<i8").tobytes()).hexdigest(),
-            "guesses": dict(zip(classes, model.guesses, strict=False)),
+            "guesses": dict(zip(classes, model.guesses, strict=True)),
         },
         "versions": {
             "python": platform.python_version(),

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from labelloop.projects.section import Section
 
@@ -16,8 +16,8 @@ class SelfTraining(Section):
 
     per_label: float = Field(default=5.0, ge=0, le=100)
     """Guesses for each label at most, the surest of each class; fewer where a class is seldom guessed. 0 for none."""
-    most: int = Field(default=10_000, ge=1, le=1_000_000)
-    """Guesses in all at most."""
+    most: int = Field(default=10_000, ge=1, le=20_000)
+    """Guesses in all at most; no more than 20,000 items are looked at."""
 
 
 class ModelOptions(Section):
@@ -37,7 +37,8 @@ class SklearnModel(ModelOptions):
     estimator: str = "sklearn.linear_model.LogisticRegression"
     """Import path of the classifier."""
     parameters: dict[str, Any] = Field(default_factory=dict)
-    """Arguments of its constructor. Logistic regression of texts that is given none gets C = 10 and max_iter = 1000."""
+    """Arguments of its constructor. As the `model` of a project of texts, logistic regression without this key gets
+    C = 10 and max_iter = 1000."""
 
 
 class TorchOptions(ModelOptions):
@@ -97,6 +98,14 @@ class ModalCommittee(ModelOptions):
     kind: Literal["modal_committee"] = "modal_committee"
     members: tuple[SklearnModel, ...] = Field(min_length=2)
     """The classifiers of the committee."""
+
+    @field_validator("members")
+    @classmethod
+    def _taught_together(cls, members: tuple[SklearnModel, ...]) -> tuple[SklearnModel, ...]:
+        if any(member.self_training is not None for member in members):
+            msg = "a committee learns from its guesses as a whole: put `self_training` beside `members`"
+            raise ValueError(msg)
+        return members
 
 
 ModelSpec = Annotated[SklearnModel | TorchMlp | TorchCnn | ModalLearner | ModalCommittee, Field(discriminator="kind")]
