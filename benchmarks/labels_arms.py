@@ -6,6 +6,7 @@ from typing import Any
 
 from labels_peers import PEERS
 from labels_play import RANDOM, Arm
+from labels_score import TAUGHT, WRONG
 
 from labelloop import projects
 
@@ -32,7 +33,9 @@ LARGE: Mapping[str, Mapping[str, Any]] = {
 """Ways of asking in large batches, as teams of many people want them."""
 TWENTY, HUNDRED = ({"batch": batch, "growth": None} for batch in (20, 100))
 SMOTE = {"synthetic": {"kind": "smote", "target": 0.5}}
-NOISY = ("random", DEFAULT, "default, no growth", "auto")
+SELF_TRAINED = {"self_training": {"per_label": 5}}
+"""The model learns from items without a label, too, as texts with a linear model do where their file says nothing."""
+NOISY = ("random", DEFAULT, "default, no growth", "auto", f"random{TAUGHT}", f"{DEFAULT}{TAUGHT}")
 """Those that are also played with a fifth of the answers wrong."""
 WHOLE_POOL = 1_000_000
 FORESTS = ("mammography", "pendigits", "thyroid", "cover", "smtp")
@@ -67,13 +70,14 @@ def arms() -> dict[str, Arm]:
             for kind in ("margin", "cut")
         ),
         *(Arm(name=f"{arm}, smote", strategy=strategy, more=SMOTE) for arm, strategy in SHORT.items()),
+        *(Arm(name=f"{arm}{TAUGHT}", strategy=strategy, model=SELF_TRAINED) for arm, strategy in SHORT.items()),
         *(
             Arm(name=f"{rule}, batches of 100", strategy=strategy, terms=HUNDRED, more={} if rule == DEFAULT else ALONE)
             for rule, strategy in LARGE.items()
         ),
         *(Arm(name=name, strategy=_peer(name), more=ALONE) for name in PEERS),
     ]
-    noisy = [replace(arm, name=f"{arm.name}, 20 % wrong", terms={"noise": 0.2}) for arm in ours if arm.name in NOISY]
+    noisy = [replace(arm, name=f"{arm.name}{WRONG}", terms={"noise": 0.2}) for arm in ours if arm.name in NOISY]
     return {arm.name: arm for arm in (*ours, *noisy)}
 
 

@@ -5,12 +5,16 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from labels_score import TAUGHT
+
 DOCS = Path(__file__).parents[1] / "docs"
 PAGE = DOCS / "explanation" / "labels.md"
 PICTURE = DOCS / "pictures" / "labels.png"
-DRAWN = ("random", "margin", "auto", "default")
-"""From the back to the front."""
-COLOURS = {"random": "#888888", "margin": "#e0803a", "auto": "#3a9a5b", "default": "#2a5db0"}
+SETS = ("default", f"default{TAUGHT}")
+TEXTS = ("sms", "ag_news", "banking77", "ag_news_rare")
+"""Where a project trains itself if its file says nothing else."""
+COLOURS = {"random": "#888888", "margin": "#e0803a", "auto": "#3a9a5b", "default": "#2a5db0", SETS[1]: "#a02d8c"}
+"""Of the arms that are drawn, from the back to the front; a model that trains itself where it does so unasked."""
 
 Row = Mapping[str, Any]
 
@@ -22,6 +26,7 @@ def write(result: Mapping[str, Any]) -> None:
     text = _between(text, "sets", _sets(rows))
     text = _between(text, "arms", _areas(rows, lambda arm: not _special(arm)))
     text = _between(text, "starts", _areas(rows, lambda arm: arm.startswith("start") or arm == "default"))
+    text = _between(text, "taught", _taught(rows))
     text = _between(text, "rare", _rare(rows))
     text = _between(text, "large", _areas(rows, lambda arm: arm.endswith("of 100")))
     text = _between(text, "noise", _noise(rows))
@@ -44,10 +49,10 @@ def _sets(rows: Sequence[Row]) -> list[str]:
     ]
     longer = {row["set"]: row for row in rows if row["arm"] == "default, longer"}
     for default in rows:
-        if default["arm"] == "default":
-            row = longer.get(default["set"], default)
+        if default["arm"] in SETS and (default["arm"] == "default" or default["set"] in TEXTS):
+            row = longer.get(default["set"], default) if default["arm"] == "default" else default
             cells = [
-                row["set"],
+                row["set"] + default["arm"].removeprefix("default"),
                 f"{row['full']:.3f}",
                 f"{row['random_once']:.3f} at {row['random_labels']:,}",
                 *(_price(row, key) for key in ("to_90", "to_95", "to_98", "to_random")),
@@ -70,13 +75,34 @@ def _areas(rows: Sequence[Row], wanted: Callable[[str], bool]) -> list[str]:
 
 
 def _special(arm: str) -> bool:
-    """Whether an arm stands elsewhere: another start, a lane, made-up rows, wrong answers, large batches or budgets."""
-    return arm.startswith(("start", "lane")) or arm.endswith(("smote", "wrong", "of 100", "longer"))
+    """Whether an arm stands elsewhere: another start, lane or model, wrong answers, large batches or budgets."""
+    return arm.startswith(("start", "lane")) or arm.endswith(("smote", "wrong", "of 100", "longer", TAUGHT))
 
 
 def _area(row: Row) -> str:
     """The area, with a mark where few seeds were played and one where it is beyond the default's by more than luck."""
     return f"{row['area']:.3f}" + " †" * (row["seeds"] < 3) + " ▲" * (row.get("beyond_default_low", 0) > 0)
+
+
+def _taught(rows: Sequence[Row]) -> list[str]:
+    """What guesses about the rest of the pool bring, beside the same model on labels alone."""
+    names = list(dict.fromkeys(row["set"] for row in rows if row["arm"].endswith(TAUGHT)))
+    arms = ("random", f"random{TAUGHT}", "default", f"default{TAUGHT}")
+    lines = ["| set | | area | beyond labels alone | last score | 95 % | random's score | seeds |", "|" + "---|" * 8]
+    for row in rows:
+        if row["set"] in names and row["arm"] in arms[0 if row["set"] in TEXTS else 2 :]:
+            cells = [
+                row["set"],
+                row["arm"],
+                f"{row['area']:.3f}",
+                _gain(row, "beyond_alone"),
+                f"{row['curve'][-1][1]:.3f} at {row['curve'][-1][0]:,}",
+                _price(row, "to_95"),
+                _price(row, "to_random"),
+                str(row["seeds"]),
+            ]
+            lines.append(f"| {' | '.join(cells)} |")
+    return lines if names else ["Not played yet."]
 
 
 def _rare(rows: Sequence[Row]) -> list[str]:
@@ -137,13 +163,13 @@ def _draw(rows: Sequence[Row]) -> None:
         axis.axis("off")
     for axis, name in zip(axes.ravel(), names, strict=False):
         here = {row["arm"]: row for row in rows if row["set"] == name}
-        for arm in DRAWN:
-            if arm in here:
+        for arm, colour in COLOURS.items():
+            if arm in here and (name in TEXTS or not arm.endswith(TAUGHT)):
                 points = here[arm]["curve"]
                 labels, mean, error = ([point[at] for point in points] for at in range(3))
                 low, high = ([m + sign * 2 * e for m, e in zip(mean, error, strict=True)] for sign in (-1, 1))
-                axis.plot(labels, mean, color=COLOURS[arm], label=arm, linewidth=1.6)
-                axis.fill_between(labels, low, high, color=COLOURS[arm], alpha=0.15, linewidth=0)
+                axis.plot(labels, mean, color=colour, label=arm, linewidth=1.6)
+                axis.fill_between(labels, low, high, color=colour, alpha=0.15, linewidth=0)
         one = next(iter(here.values()))
         axis.axhline(one["full"], color="black", linewidth=0.8, linestyle=":")
         axis.set_title(name, fontsize=10)

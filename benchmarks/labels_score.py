@@ -43,13 +43,13 @@ def rows(
 def compared(found: Sequence[dict[str, Any]], *, default: str) -> list[dict[str, Any]]:
     """The rows of all sets, each with what it has beyond random's area and beyond the default's, over the same seeds.
 
-    An arm with wrong answers is compared with those that got as many. A row that was kept without its areas keeps the
-    comparison that it has.
+    An arm with wrong answers is compared with those that got as many, and one that trains itself, too, with the same on
+    labels alone. A row that was kept without its areas keeps the comparison that it has.
     """
     at = {(row["set"], row["arm"]): row for row in found}
     best: dict[str, float] = {}
     for row in found:
-        if WRONG not in row["arm"]:
+        if WRONG not in row["arm"] and TAUGHT not in row["arm"]:
             best[row["set"]] = max(best.get(row["set"], 0), row["area"])
     for row in found:
         wrong = WRONG if row["arm"].endswith(WRONG) else ""
@@ -60,10 +60,15 @@ def compared(found: Sequence[dict[str, Any]], *, default: str) -> list[dict[str,
             row["deepest_below_random"] = _deepest(random["curve"], row["curve"])
         if ours is not None and ours is not row:
             row.update(_beyond("beyond_default", row, ours))
+        alone = at.get((row["set"], row["arm"].replace(TAUGHT, "")))
+        if TAUGHT in row["arm"] and alone is not None:
+            row.update(_beyond("beyond_alone", row, alone))
     return list(found)
 
 
 WRONG = ", 20 % wrong"
+TAUGHT = ", self-trained"
+"""Ends of the names of arms."""
 
 
 def _beyond(key: str, row: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:

@@ -37,11 +37,13 @@ def _changed(file: str, name: str, **sections: Section) -> Project:
 
 
 def _logistic(penalty: float, *, calibrate: bool = True, iterations: int = 1000) -> Section:
+    """Fitted on labels alone, so that ways of asking are compared; arms that train themselves say so."""
     return {
         "kind": "sklearn",
         "estimator": "sklearn.linear_model.LogisticRegression",
         "parameters": {"C": penalty, "max_iter": iterations},
         "calibrate": calibrate,
+        "self_training": {"per_label": 0},
     }
 
 

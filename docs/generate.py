@@ -34,7 +34,7 @@ def settings_page() -> str:
 
 def project_page() -> str:
     """Every key of a project file."""
-    lines = _section(projects.Project, "")
+    lines = _section(projects.Project, "", set())
     return _page(
         "Project file",
         "One labeling problem: TOML in a file, the same as JSON over HTTP. Keys without a default are required. An"
@@ -44,10 +44,11 @@ def project_page() -> str:
     )
 
 
-def _section(model: type[BaseModel], path: str) -> list[str]:
+def _section(model: type[BaseModel], path: str, told: set[tuple[str, type[BaseModel]]]) -> list[str]:
+    """Its keys, its kind first, and the sections below it; one that several kinds have in one place is told once."""
     lines = ["| key | default | meaning |", "|---|---|---|"]
     inner: list[tuple[str, type[BaseModel]]] = []
-    for name, field in model.model_fields.items():
+    for name, field in sorted(model.model_fields.items(), key=lambda entry: entry[0] != "kind"):
         nested = list(_models(field.annotation))
         inner += [(f"{path}{name}", one) for one in nested]
         meaning = _text(field.description) or (_text(nested[0].__doc__) if len(nested) == 1 else "")
@@ -58,9 +59,12 @@ def _section(model: type[BaseModel], path: str) -> list[str]:
             meaning = " ".join(f"`{kind}`" for kind in _kinds(model))
         lines.append(f"| `{path}{name}` | {_default(field)} | {meaning} |")
     for where, one in inner:
+        if (where, one) in told:
+            continue
+        told.add((where, one))
         kinds = _kinds(one)
         title = f"`{where}`" + (f" of kind {', '.join(f'`{kind}`' for kind in kinds)}" if kinds else "")
-        lines += ["", f"### {title}", "", _text(one.__doc__), "", *_section(one, f"{where}.")]
+        lines += ["", f"### {title}", "", _text(one.__doc__), "", *_section(one, f"{where}.", told)]
     return lines
 
 

@@ -19,9 +19,8 @@ def _own_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     return
 
 
-STORES = ("contracts/bus", "contracts/queue", "contracts/store")
-ALONE = ("api", "cli", "client", "dispatch", "docs", "e2e", "page", "workers", *STORES)
-"""Folders whose tests start services, kill them or watch the clock: a busy machine would change what they see."""
+ALONE = ("dispatch", "docs", "e2e", "page", "workers")
+"""Folders whose tests start whole services, kill them or watch the clock: a busy machine would change what they see."""
 
 
 @pytest.hookimpl(tryfirst=True)

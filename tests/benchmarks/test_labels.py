@@ -57,6 +57,24 @@ def test_wrong_answers_are_compared_with_random_under_the_same():
     assert next(row for row in rows if row["arm"].startswith("default"))["gain"] == pytest.approx(0.2)
 
 
+def test_what_learns_from_the_pool_is_compared_with_the_same_on_labels_alone():
+    """It has a table of its own, with what it gained, and the ways of asking are not measured by it."""
+    curves = {
+        "random": [played(0.3, 0.3)] * 2,
+        "default": [played(0.5, 0.5)] * 2,
+        "default, self-trained": [played(0.8, 0.8), played(0.7, 0.7)],
+    }
+    rows = labels_score.compared(labels_score.rows("sms", DIGITS, curves, full=1.0, target=0.9), default="default")
+    default, taught = rows[1:]
+    assert taught["beyond_alone"] == pytest.approx(0.25)
+    assert default["of_best"] == 1
+    lines = labels_page._taught(rows)
+    assert [line.split("|")[2].strip() for line in lines[2:]] == ["random", "default", "default, self-trained"]
+    assert "+0.250 [" in lines[-1]
+    assert len(labels_page._areas(rows, lambda arm: not labels_page._special(arm))) == 4
+    assert "| sms, self-trained |" in labels_page._sets(rows)[-1]
+
+
 def test_rows_of_two_runs_are_compared_over_the_seeds_that_both_have():
     """A curve that lies below random's for a while says how deep; a row without its areas keeps what it had."""
     case = labels_sets.Case(project=DIGITS.project, budget=40, random=100, first=10, batch=10)

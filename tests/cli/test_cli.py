@@ -533,3 +533,23 @@ def test_doctor_fails_on_a_home_that_cannot_be(
     found = next(one for one in cli("doctor", "--json").json if one["check"] == "home")
     assert (found["level"], found["remedy"]) == ("warn", "The first start makes it.")
     assert not (tmp_path / "a").exists()
+
+
+def test_a_project_file_is_checked_without_a_home(
+    cli: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A good file is told with its defaults, one that cannot work is refused as at its creation; nothing is made."""
+    monkeypatch.setenv("LABELLOOP_HOME", str(tmp_path / "home"))
+    good = 'name = "p"\nlabels = { kind = "classes", classes = ["a", "b"] }\nfeatures = { kind = "text" }\n'
+    (tmp_path / "p.toml").write_text(good)
+    (tmp_path / "q.toml").write_text(good + 'model = { kind = "sklearn", parameters = { c = 1 } }\n')
+    said = cli("project", "check", tmp_path / "p.toml")
+    assert said.code == 0
+    assert "herding" in said.out
+    assert "per_label" in said.out
+    assert "labelloop project create" in said.err
+    assert cli("project", "check", tmp_path / "p.toml", "--json").json["strategy"]["kind"] == "margin"
+    refused = cli("project", "check", tmp_path / "q.toml")
+    assert refused.code == 2
+    assert "no parameter 'c'" in refused.err
+    assert not (tmp_path / "home").exists()

@@ -120,3 +120,15 @@ def test_the_simulations_of_the_page_run(tmp_path: Path) -> None:
     assert "bayes/margin" in said
     assert "cost to 95 %" in said
     assert {path.name for path in tmp_path.iterdir()} >= {"curves.png", "curves.pdf", "time.png", "kept"}
+
+
+def test_a_model_with_guesses_is_compared_with_the_same_without(tmp_path: Path) -> None:
+    """The two models of the page are read, and each has its line."""
+    said = ""
+    for step in steps("docs/how-to/learn-from-unlabeled-items.md"):
+        if step.file:
+            (tmp_path / step.file).write_text(step.text)
+        elif step.kind == "sh":
+            said += shell(re.sub(r"--budget \d+", "--budget 40", step.text), tmp_path, environment(tmp_path))
+    assert "alone/margin" in said
+    assert "guessing/margin" in said

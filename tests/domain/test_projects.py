@@ -82,6 +82,10 @@ def test_growth_alone_begins_with_five_labels():
             {"model": {"kind": "modal_committee", "members": [{"estmator": "x"}, {}]}},
             ["estmator", "estimator", "parameters"],
         ),
+        (
+            {"model": {"kind": "modal_committee", "members": [{"self_training": {}}, {}]}},
+            ["as a whole", "beside `members`"],
+        ),
     ],
 )
 def test_a_mistake_is_named_with_what_is_known_there(changes, parts):
@@ -157,6 +161,39 @@ def test_what_is_shown_is_what_is_measured(items, features, measured):
 def test_what_is_measured_is_shown_where_nothing_else_is_said(items, features, shown):
     """People see the field that the model sees, where only that one is named; keywords are looked for there, too."""
     assert projects.parse(PLAIN | {"items": items, "features": features}).shown_field == shown
+
+
+@pytest.mark.parametrize(
+    "changes,learns",
+    [
+        ({}, True),
+        ({"model": {"kind": "sklearn", "estimator": "sklearn.linear_model.SGDClassifier"}}, True),
+        ({"model": {"kind": "sklearn", "self_training": {"per_label": 0}}}, False),
+        ({"model": {"kind": "sklearn", "estimator": "sklearn.ensemble.RandomForestClassifier"}}, False),
+        ({"features": {"kind": "text", "svd": 50}}, True),
+        ({"features": {"kind": "columns"}}, False),
+        ({"features": {"kind": "columns"}, "model": {"kind": "sklearn", "self_training": {}}}, True),
+    ],
+)
+def test_who_learns_so_unless_the_file_says_otherwise(changes, learns):
+    """Texts with a linear model, where it was measured to help; a file has the last word."""
+    assert (projects.parse(PLAIN | changes).guessing is not None) is learns
+
+
+@pytest.mark.parametrize(
+    "changes,parameters",
+    [
+        ({}, {"C": 10.0, "max_iter": 1000}),
+        ({"model": {"kind": "sklearn", "calibrate": False}}, {"C": 10.0, "max_iter": 1000}),
+        ({"model": {"kind": "sklearn", "parameters": {}}}, {}),
+        ({"model": {"kind": "sklearn", "parameters": {"C": 2.0}}}, {"C": 2.0}),
+        ({"model": {"kind": "sklearn", "estimator": "sklearn.ensemble.RandomForestClassifier"}}, {}),
+        ({"features": {"kind": "columns"}}, {}),
+    ],
+)
+def test_texts_get_the_penalty_that_suits_them(changes, parameters):
+    """Logistic regression of terms is held back less than scikit-learn would; parameters that are given are kept."""
+    assert projects.parse(PLAIN | changes).model.parameters == parameters
 
 
 @pytest.mark.parametrize("content,part", [(None, "cannot be read"), ("name = ", "not valid TOML")])

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from labelloop import jobs, projects, wiring
+from labelloop.adapters.estimators.kinds import EstimatorKinds
 from labelloop.adapters.redis.embedded import EmbeddedRedis
 from labelloop.domain.states import JobKind, Role
 from labelloop.domain.types import Identity, NewItem
@@ -56,6 +57,17 @@ def ports(tmp_path, redis_url, monkeypatch):
 def clock(ports):
     """The clock of the ports."""
     return ports.clock
+
+
+class Watched(EstimatorKinds):
+    """The real estimators, remembering what they were fitted on and what they were asked."""
+
+    def __init__(self):
+        self.fitted = []
+
+    def fit(self, spec, features, codes, *, shape, seed):
+        self.fitted.append((features, codes))
+        return super().fit(spec, features, codes, shape=shape, seed=seed)
 
 
 def who(name, role=Role.ANNOTATOR):

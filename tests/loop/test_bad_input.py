@@ -13,11 +13,11 @@ from conftest_loop import blobs, create, label, run_jobs, start
 from labelloop import strategies
 from labelloop.api.gauges import PortSampler
 from labelloop.domain.states import JobKind, Lane
+from labelloop.loop.fitting import Calibrated
 from labelloop.loop.ingest import ingest
 from labelloop.loop.report import status
 from labelloop.loop.request import request_round
 from labelloop.loop.tend import tend
-from labelloop.loop.train import Calibrated
 
 PLUGINS = """
     import numpy as np

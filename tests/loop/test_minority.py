@@ -175,7 +175,7 @@ def test_targets_follow_the_file():
 def test_an_unknown_class_is_refused(ports):
     """A floor for a class that is none is answered with the classes there are."""
     with pytest.raises(InvalidProject, match="minority: 'rear' is no class; the classes are common, rare"):
-        check(ports, project(floors={"rear": 3}))
+        check(ports.estimators, project(floors={"rear": 3}))
 
 
 def test_people_are_asked_for_a_rare_class(ports):

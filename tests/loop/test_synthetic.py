@@ -6,13 +6,14 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from conftest_loop import blobs, create, label, run_jobs, start, who
+from conftest_loop import Watched, blobs, create, label, run_jobs, start, who
 
 from labelloop import projects
 from labelloop.adapters.estimators.kinds import EstimatorKinds
 from labelloop.api import tables
 from labelloop.domain.states import ItemState, Lane, ModelState
 from labelloop.domain.types import ItemNumber
+from labelloop.loop import fitting
 from labelloop.loop import train as training
 from labelloop.loop.ingest import check, ingest, read
 from labelloop.loop.lease import lease
@@ -196,17 +197,6 @@ def project_with(**section):
     )
 
 
-class Watched(EstimatorKinds):
-    """The real estimators, remembering what they were fitted on and what they were asked."""
-
-    def __init__(self):
-        self.fitted = []
-
-    def fit(self, spec, features, codes, *, shape, seed):
-        self.fitted.append((features, codes))
-        return super().fit(spec, features, codes, shape=shape, seed=seed)
-
-
 @pytest.mark.parametrize("kind", ["smote", "adasyn", "random_over"])
 def test_rows_bring_rare_classes_to_their_target(kind):
     """Classes below the target get about as many rows as they lack, inside their own range; the same by one seed."""
@@ -246,8 +236,8 @@ def test_calibration_sees_real_rows_only(monkeypatch):
     monkeypatch.setattr(calibration, "fit_temperature", lambda p, truth: seen.append((len(p), truth)) or 1.0)
     given = (features[:7] + 100, np.full(7, 2))
     estimators = Watched()
-    training.fit(estimators, project_with(), features, codes, seed=0, given=given)
-    assert len(estimators.fitted) == 1 + training.FOLDS
+    fitting.fit(estimators, project_with(), features, codes, seed=0, given=given)
+    assert len(estimators.fitted) == 1 + fitting.FOLDS
     for rows, theirs in estimators.fitted:
         assert np.bincount(theirs)[2] >= 0.7 * np.bincount(theirs)[0]
         assert (rows[theirs == 2] > 50).any()
@@ -262,10 +252,10 @@ def test_a_model_knows_which_of_its_predictions_hold():
     codes = np.repeat([0, 1, 2], 60)
     features = rng.standard_normal((180, 4)) + 6 * (codes == 0)[:, None]
     project = project_with().model_copy(update={"synthetic": None})
-    model = training.fit(EstimatorKinds(), project, features, codes, seed=0)
+    model = fitting.fit(EstimatorKinds(), project, features, codes, seed=0)
     assert len(model.reliability) == 3
     assert model.reliability[0] > max(model.reliability[1:])
-    few = training.fit(EstimatorKinds(), project, features[::12], codes[::12], seed=0)
+    few = fitting.fit(EstimatorKinds(), project, features[::12], codes[::12], seed=0)
     assert few.reliability is None
 
 
@@ -275,7 +265,7 @@ def test_rows_of_a_held_out_fold_are_not_made_of_it():
     rare = np.flatnonzero(codes == 2)
     features[rare] = 1_000 * 2.0 ** np.arange(len(rare))[:, None]  # far apart: whom a row was made of can be told
     estimators = Watched()
-    training.fit(estimators, project_with(kind="random_over", target=0.5), features, codes, seed=0)
+    fitting.fit(estimators, project_with(kind="random_over", target=0.5), features, codes, seed=0)
     for rows, theirs in estimators.fitted[1:]:
         inside = {float(value) for value in rows[theirs == 2][:, 0]}
         assert 0 < len(inside) < len(rare)

@@ -1,7 +1,7 @@
 """`labelloop project`: create, show, list, and the schema of a project file."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -9,20 +9,41 @@ from labelloop.cli import console, telling
 from labelloop.cli.console import AsJson
 from labelloop.cli.opening import opened
 
+if TYPE_CHECKING:
+    from labelloop.projects import Project
+
 app = typer.Typer(help="Create and look at projects.", no_args_is_help=True, rich_markup_mode=None)
 
 
+ProjectFile = Annotated[Path, typer.Argument(help="A project file, TOML or JSON. See configs/projects.")]
+
+
 @app.command()
-def create(
-    file: Annotated[Path, typer.Argument(help="A project file, TOML or JSON. See configs/projects.")],
-    *,
-    as_json: AsJson = False,
-) -> None:
-    """Create a project from its file. The same file again is no error."""
-    from labelloop import projects
+def check(file: ProjectFile, *, as_json: AsJson = False) -> None:
+    """Say whether a project file is good, and what it comes to with all defaults. Nothing is created or opened."""
+    from labelloop import schema as labeling
+    from labelloop.adapters.estimators import EstimatorKinds
     from labelloop.loop import create as creating
 
-    found = projects.parse(_json(file), origin=str(file)) if file.suffix == ".json" else projects.load(file)
+    found = _read(file)
+    creating.check(EstimatorKinds(), found)
+    sections = found.model_dump(mode="json")
+    sections["model"]["self_training"] = found.guessing.model_dump() if found.guessing is not None else None
+    if as_json:
+        console.emit(sections)
+        return
+    console.table(found.name, ["", ""], [(key, _brief(_exact(part))) for key, part in sections.items() if part])
+    if not labeling.of(found).classes:
+        console.note("Its labels are no plain classes: people can label by it, and no model is trained.")
+    console.note(f"{file} is good. Next: labelloop project create {file}")
+
+
+@app.command()
+def create(file: ProjectFile, *, as_json: AsJson = False) -> None:
+    """Create a project from its file. The same file again is no error."""
+    from labelloop.loop import create as creating
+
+    found = _read(file)
     with opened() as ports:
         creating.create(ports, found)
     if as_json:
@@ -116,6 +137,12 @@ def _class_row(one: dict[str, Any]) -> tuple[Any, ...]:
     return (one["class"], one["labels"], *shares, one["missing"] or "–", minority["asked"], came, by_chance, mute)
 
 
+def _read(file: Path) -> "Project":
+    from labelloop import projects
+
+    return projects.parse(_json(file), origin=str(file)) if file.suffix == ".json" else projects.load(file)
+
+
 def _json(file: Path) -> Any:
     import json
 
@@ -127,6 +154,13 @@ def _json(file: Path) -> Any:
         raise InvalidProject(f"{file}: cannot be read ({error.strerror}). Give the path of a project file.") from None
     except ValueError as error:
         raise InvalidProject(f"{file}: is not valid JSON: {error}.") from None
+
+
+def _exact(value: Any) -> Any:
+    """The same without what says nothing, and with numbers as the file has them."""
+    if isinstance(value, dict):
+        return {key: _exact(entry) for key, entry in value.items() if entry not in (None, {}, [], "")}
+    return f"{value:g}" if isinstance(value, float) else value
 
 
 def _brief(value: Any) -> str:

@@ -4,7 +4,7 @@ from croniter import croniter
 
 from labelloop import schema, strategies
 from labelloop.domain.errors import InvalidProject
-from labelloop.ports import Ports
+from labelloop.ports import Estimators, Ports
 from labelloop.projects import CostStrategy, Project
 
 
@@ -15,12 +15,16 @@ def create(ports: Ports, project: Project) -> None:
         InvalidProject: a labeling configuration, estimator, strategy or schedule that cannot work; says why.
         ProjectExists: another file has this name.
     """
-    check(ports, project)
+    check(ports.estimators, project)
     ports.projects.create(project, ports.clock.now())
 
 
-def check(ports: Ports, project: Project) -> None:
-    """Try what a project file names: its schema, model, strategy and schedule."""
+def check(estimators: Estimators, project: Project) -> None:
+    """Try what a project file names: its schema, model, strategy and schedule.
+
+    Raises:
+        InvalidProject: as for `create`.
+    """
     if len(schema.of(project).classes) == 1:
         raise InvalidProject("labels: one class leaves nothing to choose; give <Choices> with two or more <Choice>")
     unknown = sorted(project.minority.named() - set(schema.of(project).classes))
@@ -35,9 +39,9 @@ def check(ports: Ports, project: Project) -> None:
         raise InvalidProject(
             f"source.score: {scored!r} is no class; the classes are {', '.join(schema.of(project).classes)}"
         )
-    ports.estimators.check(project.model)
+    estimators.check(project.model)
     if project.synthetic is not None:
-        ports.estimators.check_synthetic(project.synthetic)
+        estimators.check_synthetic(project.synthetic)
     strategies.bind(project.strategy)
     costs = project.strategy.costs if isinstance(project.strategy, CostStrategy) else None
     if costs is not None and len(costs) != len(schema.of(project).classes):

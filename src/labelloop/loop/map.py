@@ -15,9 +15,10 @@ from labelloop.domain.errors import InvalidFeatures, InvalidProject, NoMap, Stra
 from labelloop.domain.states import ItemState, Lane
 from labelloop.domain.types import ItemNumber, Json
 from labelloop.loop.featurize import Beat
+from labelloop.loop.fitting import Calibrated
 from labelloop.loop.pool import encode
 from labelloop.loop.shares import of_round
-from labelloop.loop.train import Calibrated, load_model
+from labelloop.loop.train import load_model
 from labelloop.maths import selection
 from labelloop.maths.arrays import Floats, Ints, Matrix, present
 from labelloop.ports import LAYOUTS, Ports

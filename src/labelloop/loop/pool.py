@@ -11,11 +11,14 @@ import numpy as np
 from labelloop import schema
 from labelloop.domain import policy
 from labelloop.domain.states import Lane
+from labelloop.domain.types import ProjectRow
 from labelloop.maths import selection
 from labelloop.maths.arrays import Ints, Mask
 from labelloop.ports import Ports
 from labelloop.projects import Project
 
+GUESSED = 20_000
+"""Items without a label that a training looks at, drawn by lot: of more it would learn little more."""
 _BLOCK = 1 << 18
 """Items that draw their lots together."""
 
@@ -114,6 +117,8 @@ def draw(project: Project, numbers: Ints) -> Ints:
 
 _OVERLAP = 0x6F7665726C6170
 """Sets the lot of the overlap apart from the audit's, so that neither says anything about the other."""
+_GUESSES = 0x67756573736573
+"""The same for the lot of the items that are guessed about."""
 
 
 def votes_wanted(project: Project, lane: Lane, numbers: Ints) -> Ints:
@@ -141,6 +146,32 @@ def synthetic_labels(ports: Ports, project: Project, *, items: int) -> tuple[Int
     codes = encode(project, labels)
     keep = (codes >= 0) & (numbers < items)
     return numbers[keep], codes[keep]
+
+
+def unlabeled(ports: Ports, project: Project, row: ProjectRow) -> Ints:
+    """Numbers of items that a training which began at this row may guess about.
+
+    None where the project does not train itself, and none before the first round, which draws the audit's reserve:
+    nothing of that is ever among them, so that the measure stays blind in every way.
+    """
+    if project.guessing is None or row.audit_threshold is None:
+        return np.zeros(0, dtype=np.int64)
+    waiting = _first(row.items, ports.pool.waiting(project.name))
+    return guessed_about(project, waiting[~_reserved(project, waiting, row.audit_threshold)])
+
+
+def guessed_about(project: Project, numbers: Ints) -> Ints:
+    """Of the numbers (n,) of items without a label the `GUESSED` that the lot draws, ascending."""
+    if len(numbers) <= GUESSED:
+        return numbers
+    # Twice as many as are wanted fall below this line, give or take a few hundred; so no lot of the others is kept.
+    line, lots, drawn = np.uint64(min(2 * GUESSED / len(numbers), 1.0) * (2**64 - 2**12)), [], []
+    for start in range(0, len(numbers), _BLOCK):
+        block = numbers[start : start + _BLOCK]
+        theirs = selection.uniform_hash(project.seed ^ _GUESSES, block)
+        lots.append(theirs[theirs <= line])
+        drawn.append(block[theirs <= line])
+    return np.sort(np.concatenate(drawn)[np.argsort(np.concatenate(lots), kind="stable")[:GUESSED]])
 
 
 def audit_labels(ports: Ports, project: Project, threshold: int) -> tuple[Ints, Ints]:

@@ -15,8 +15,8 @@ import numpy as np
 from labelloop import strategies
 from labelloop.domain.types import ModelNumber
 from labelloop.loop.evidence import Block
+from labelloop.loop.fitting import Calibrated
 from labelloop.loop.neighbourhood import Neighbourhood
-from labelloop.loop.train import Calibrated
 from labelloop.maths import acquisition
 from labelloop.maths.arrays import Floats, Ints, present
 from labelloop.maths.rarity import Surroundings

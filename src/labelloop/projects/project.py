@@ -11,13 +11,14 @@ from labelloop.projects.features import Features
 from labelloop.projects.items import Items, Source
 from labelloop.projects.labels import Labels
 from labelloop.projects.minority import Minority
-from labelloop.projects.models import ModelSpec, SklearnModel
+from labelloop.projects.models import ModelSpec, SelfTraining, SklearnModel
 from labelloop.projects.section import Section
 from labelloop.projects.strategy import RECOMMENDED, StrategySpec
 from labelloop.projects.synthetic import Synthetic
 
 _MEASURED = {"text": "text", "image": "pixels"}
 """Kind of items → the kind of features that are made of the field that is shown."""
+_LOGISTIC = "sklearn.linear_model.LogisticRegression"
 
 
 class Project(Section):
@@ -36,7 +37,7 @@ class Project(Section):
     features: Features
     """How items become numbers."""
     model: ModelSpec = SklearnModel()
-    """What is trained. Default: logistic regression."""
+    """What is trained. Default: logistic regression, for texts with `parameters = { C = 10.0, max_iter = 1000 }`."""
     synthetic: Synthetic | None = None
     """Made-up rows of rare classes, in training only."""
     strategy: StrategySpec = RECOMMENDED
@@ -66,6 +67,19 @@ class Project(Section):
             return raw
         return {**raw, "features": {**features, "field": shown}}
 
+    @model_validator(mode="before")
+    @classmethod
+    def _usual_penalty(cls, raw: Any) -> Any:
+        """Terms of texts are rows of length one: the penalty that suits columns holds them back, so it is weaker."""
+        if not isinstance(raw, dict) or not isinstance(raw.get("features"), dict):
+            return raw
+        model = raw.get("model", {"kind": "sklearn"})
+        if raw["features"].get("kind") != "text" or not isinstance(model, dict) or "parameters" in model:
+            return raw
+        if model.get("kind") != "sklearn" or model.get("estimator", _LOGISTIC) != _LOGISTIC:
+            return raw
+        return {**raw, "model": {**model, "parameters": {"C": 10.0, "max_iter": 1000}}}
+
     @property
     def shown_field(self) -> str | None:
         """The field of `data` that people see, a text or a picture; None where they see all fields."""
@@ -75,6 +89,15 @@ class Project(Section):
         if features.kind != "columns" and features.kind == _MEASURED[self.items.kind]:
             return features.field
         return self.items.kind  # a field of that name, as the features of the kind have it
+
+    @property
+    def guessing(self) -> SelfTraining | None:
+        """How guesses are trained on: as the file says or, where it says nothing, as was measured; None for not."""
+        spec = self.model.self_training
+        if spec is None:
+            linear = self.model.kind == "sklearn" and self.model.estimator.startswith("sklearn.linear_model.")
+            spec = SelfTraining() if linear and self.features.kind == "text" else None
+        return spec if spec is not None and spec.per_label else None
 
     @field_validator("name")
     @classmethod

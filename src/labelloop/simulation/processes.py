@@ -17,7 +17,7 @@ from threadpoolctl import threadpool_limits
 
 from labelloop.adapters.estimators import EstimatorKinds
 from labelloop.domain.errors import Unavailable
-from labelloop.loop.train import fit
+from labelloop.loop.fitting import fit
 from labelloop.projects import Project
 from labelloop.settings import THREAD_VARIABLES
 from labelloop.simulation.arms import arm

@@ -16,9 +16,9 @@ from labelloop.loop import auto
 from labelloop.loop.compose import compose
 from labelloop.loop.credit import Credit
 from labelloop.loop.evidence import Block
+from labelloop.loop.fitting import Calibrated, fit
 from labelloop.loop.neighbourhood import Neighbourhood
-from labelloop.loop.pool import PoolView
-from labelloop.loop.train import Calibrated, fit
+from labelloop.loop.pool import PoolView, guessed_about
 from labelloop.maths import degeneracy
 from labelloop.maths.arrays import Floats, Ints, Matrix
 from labelloop.maths.rarity import Surroundings
@@ -230,12 +230,26 @@ class _Asking:
         codes, features = np.array(self.codes, dtype=np.int64), self._data.features[self.asked]
         seed = int(self._seeds.integers(2**31))
         try:
-            model = fit(estimators, self._project, features, codes, seed=seed, shape=self._data.shape)
+            model = fit(
+                estimators,
+                self._project,
+                features,
+                codes,
+                seed=seed,
+                unlabeled=self._unlabeled(),
+                shape=self._data.shape,
+            )
         except CannotTrain:
             return
         one = model.classifier
         if degeneracy.diagnose(one.probabilities(features), one.classes, np.unique(codes)) is None:
             self._model = model
+
+    def _unlabeled(self) -> Matrix | None:
+        """Rows that a training may guess about, as in the service."""
+        if self._project.guessing is None:
+            return None
+        return self._data.features[guessed_about(self._project, np.flatnonzero(self._open))]
 
     def predict(self, features: Matrix) -> Floats:
         """Probabilities (n, classes): the model's; before there is one, the class frequencies of the answers."""
