@@ -1,6 +1,7 @@
 """A training learns from items without a label, of nothing that it must not see, and says what it did."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 from conftest_loop import Watched, blobs, create, label, run_jobs, start
@@ -144,6 +145,23 @@ def test_guesses_are_codes_of_the_project():
     taught = estimators.fitted[1][1][120:]
     np.testing.assert_array_equal(np.bincount(taught, minlength=7), model.guesses)
     assert (model.probabilities(rows[120:]).argmax(axis=1) == codes[120:]).mean() > 0.6
+
+
+def test_a_model_that_says_nonsense_teaches_nothing():
+    """Probabilities that are no numbers end the training with the first fit, which is then found degenerate."""
+
+    class Broken(Watched):
+        def fit(self, *arguments, **options):
+            model = super().fit(*arguments, **options)
+            return SimpleNamespace(
+                classes=model.classes, probabilities=lambda rows: np.full_like(model.probabilities(rows), np.nan)
+            )
+
+    rows, codes = topics(400, seed=6)
+    estimators = Broken()
+    one = project(model={"kind": "sklearn", "calibrate": False})
+    fitting.fit(estimators, one, rows[:60], codes[:60], seed=0, unlabeled=rows[60:])
+    assert len(estimators.fitted) == 1
 
 
 def test_a_training_is_told_by_its_settings(ports):

@@ -97,6 +97,8 @@ class Fitting:
         if spec is None or pool is None or not pool.shape[0]:
             return Fitted(first, none, 0.0)
         said, counts = first.probabilities(pool), np.bincount(theirs, minlength=len(none))[first.classes]
+        if not np.isfinite(said).all():  # it will be found degenerate; taught by nonsense it would look healthy
+            return Fitted(first, none, 0.0)
         if each is None:
             each = guesses.per_row(said, counts, most_per_row=spec.per_label, most=spec.most)
         lots = np.random.default_rng(self.seed).permutation(len(said))
