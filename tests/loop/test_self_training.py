@@ -34,16 +34,12 @@ def topics(count, *, seed):
     return csr_array(rows / np.linalg.norm(rows, axis=1, keepdims=True)), codes
 
 
-def project(**changes):
+def project(*, per_label=5, calibrate=False, **changes):
     """Four topics of text, told apart by logistic regression."""
     classes = [f"c{at}" for at in range(TOPICS)]
     raw = {"name": "topics", "labels": {"kind": "classes", "classes": classes}, "features": {"kind": "text"}}
-    return projects.parse(raw | changes)
-
-
-def plain(**changes):
-    """The same, fitted on its labels alone."""
-    return project(model={"kind": "sklearn", "self_training": {"per_label": 0}}, **changes)
+    model = {"kind": "sklearn", "calibrate": calibrate, "self_training": {"per_label": per_label}}
+    return projects.parse(raw | {"model": model} | changes)
 
 
 def cycle(ports, truth, rounds=2):
@@ -63,7 +59,7 @@ def test_few_labels_tell_more_with_items_that_have_none():
         labeled, rest, held_out = np.split(np.arange(1_200), [40, 800])
         alone, taught = (
             fitting.fit(EstimatorKinds(), one, rows[labeled], codes[labeled], seed=0, unlabeled=rows[rest])
-            for one in (plain(), project())
+            for one in (project(per_label=0), project())
         )
         right = [
             (model.probabilities(rows[held_out]).argmax(axis=1) == codes[held_out]).mean() for model in (alone, taught)
@@ -159,8 +155,7 @@ def test_a_model_that_says_nonsense_teaches_nothing():
 
     rows, codes = topics(400, seed=6)
     estimators = Broken()
-    one = project(model={"kind": "sklearn", "calibrate": False})
-    fitting.fit(estimators, one, rows[:60], codes[:60], seed=0, unlabeled=rows[60:])
+    fitting.fit(estimators, project(), rows[:60], codes[:60], seed=0, unlabeled=rows[60:])
     assert len(estimators.fitted) == 1
 
 
@@ -197,7 +192,7 @@ def test_the_calibration_sees_labels_that_nobody_guessed_from(monkeypatch):
     seen = []
     monkeypatch.setattr(calibration, "fit_temperature", lambda _, truth: seen.append(truth) or 1.0)
     estimators = Watched()
-    model = fitting.fit(estimators, project(), rows[:120], codes[:120], seed=0, unlabeled=rows[120:])
+    model = fitting.fit(estimators, project(calibrate=True), rows[:120], codes[:120], seed=0, unlabeled=rows[120:])
     sizes = [len(theirs) for _, theirs in estimators.fitted]
     assert sizes[0] == 120
     assert sizes[1] == 120 + sum(model.guesses)
@@ -214,7 +209,7 @@ def test_a_simulation_learns_as_the_service_does():
     terms = Terms(budget=80, batch=20, first=40)
     alone, taught, again = (
         replay(one, data, "margin", seed=0, terms=terms, estimators=EstimatorKinds())
-        for one in (plain(), project(), project())
+        for one in (project(per_label=0), project(), project())
     )
     assert taught.scores == again.scores
     assert taught.scores[0] > alone.scores[0]
