@@ -129,3 +129,13 @@ def label(ports, truth, *, count=10, by="anna", role=Role.ANNOTATOR, answer=None
     batch = lease(ports, "plane", who(by, role), count)
     answers = [{"lease": str(one.id), "label": answer(one) if answer else truth[one.key]} for one in batch.leases]
     return annotate(ports, "plane", who(by, role), answers)[0] if answers else []
+
+
+def trained(ports, truth, rounds=2, count=30):
+    """Label, train, promote, rank, so many times. Returns the last model."""
+    for _ in range(rounds):
+        label(ports, truth, count=count)
+        tend(ports, "plane")
+        run_jobs(ports)
+        tend(ports, "plane")
+    return ports.models.all("plane")[-1]

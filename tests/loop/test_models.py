@@ -1,7 +1,7 @@
 """Every kind of model drives the loop, and a broken model file is said, not served."""
 
 import pytest
-from conftest_loop import create, label, run_jobs, start, who
+from conftest_loop import create, label, run_jobs, start, trained, who
 
 from labelloop.domain.errors import BadArtifact
 from labelloop.domain.states import JobKind, JobState, ModelState
@@ -16,15 +16,6 @@ from labelloop.loop.train import _restore
 SMALL = {"epochs": 15, "hidden": [16], "calibrate": False}
 
 
-def cycle(ports, truth):
-    """Label, train, promote, rank."""
-    for _ in range(2):
-        label(ports, truth, count=20)
-        tend(ports, "plane")
-        run_jobs(ports)
-        tend(ports, "plane")
-
-
 @pytest.mark.parametrize(
     "model,strategy",
     [
@@ -37,7 +28,7 @@ def cycle(ports, truth):
 def test_committees_of_every_kind_rank_the_queue(ports, model, strategy):
     """MC-dropout, an ensemble, a forest and a modAL learner: trained, kept, restored, asked; nothing falls back."""
     truth = start(ports, model=model, strategy={"kind": strategy})
-    cycle(ports, truth)
+    trained(ports, truth, count=20)
     serving = ports.rounds.serving("plane")
     assert serving.model is not None
     assert serving.strategy == strategy
@@ -60,7 +51,7 @@ def test_a_small_convolution_learns_pictures(ports, size):
     tend(ports, "plane")
     run_jobs(ports)
     truth = {f"p{at}": "bright" if shade > 8 else "dark" for at, shade in enumerate(shades)}
-    cycle(ports, truth)
+    trained(ports, truth, count=20)
     champion = ports.models.get("plane", ports.projects.row("plane").champion)
     assert champion.state is ModelState.CHAMPION
     assert champion.metrics["accuracy"]["mean"] > 0.6
@@ -78,7 +69,7 @@ def damage(tmp_path, artifact):
 def test_a_damaged_champion_is_named_and_rolled_back(ports, tmp_path):
     """The round fails in words, the old order goes on being served, and an older model takes over by one call."""
     truth = start(ports)
-    cycle(ports, truth)
+    trained(ports, truth, count=20)
     older, champion = ports.models.all("plane")[0], ports.projects.row("plane").champion
     assert older.number != champion
     served = ports.rounds.serving("plane").number
@@ -101,7 +92,7 @@ def test_a_damaged_champion_is_named_and_rolled_back(ports, tmp_path):
 def test_a_training_beside_a_damaged_champion_ends(ports, tmp_path):
     """The gate cannot compare with a broken champion: the job says so, and the candidate is kept."""
     truth = start(ports)
-    cycle(ports, truth)
+    trained(ports, truth, count=20)
     champion = ports.projects.row("plane").champion
     damage(tmp_path, ports.models.get("plane", champion).artifact)
     _restore.cache_clear()

@@ -4,7 +4,7 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
-from conftest_loop import Watched, blobs, create, label, run_jobs, start
+from conftest_loop import Watched, blobs, create, run_jobs, start, trained
 from scipy.sparse import csr_array
 
 from labelloop import projects
@@ -14,7 +14,6 @@ from labelloop.loop import train as training
 from labelloop.loop.ingest import ingest
 from labelloop.loop.pool import GUESSED, guessed_about, look, unlabeled
 from labelloop.loop.request import request_training
-from labelloop.loop.tend import tend
 from labelloop.maths import calibration
 from labelloop.simulation.data import Data
 from labelloop.simulation.replay import Terms, replay
@@ -42,15 +41,6 @@ def project(*, per_label=5, calibrate=False, **changes):
     return projects.parse(raw | {"model": model} | changes)
 
 
-def cycle(ports, truth, rounds=2):
-    for _ in range(rounds):
-        label(ports, truth, count=30)
-        tend(ports, "plane")
-        run_jobs(ports)
-        tend(ports, "plane")
-    return ports.models.all("plane")[-1]
-
-
 def test_few_labels_tell_more_with_items_that_have_none():
     """On texts of four topics, forty labels and the rest of the pool say more than forty labels, and never less."""
     gains = []
@@ -72,7 +62,7 @@ def test_few_labels_tell_more_with_items_that_have_none():
 def test_a_model_of_the_service_says_what_it_guessed(ports):
     """Provenance counts guesses by class, while training set, labels and class counts are of labels alone."""
     truth = start(ports, model=LEARNS)
-    model = cycle(ports, truth)
+    model = trained(ports, truth)
     told = model.provenance["self_training"]
     assert sum(told["guesses"].values()) > model.labels
     assert set(told["guesses"]) == {"c0", "c1", "c2"}
@@ -85,14 +75,14 @@ def test_a_model_of_the_service_says_what_it_guessed(ports):
 def test_a_model_of_labels_alone_says_so(ports):
     """Where nothing is guessed there is nothing to tell, and no item is looked at."""
     truth = start(ports)
-    assert cycle(ports, truth).provenance["self_training"] is None
+    assert trained(ports, truth).provenance["self_training"] is None
     assert not len(unlabeled(ports, ports.projects.get("plane"), ports.projects.row("plane")))
 
 
 def test_the_audit_is_guessed_about_by_nobody(ports):
     """Neither items of its reserve nor any with a label are among those that a training may look at."""
     truth = start(ports, model=LEARNS)
-    cycle(ports, truth)
+    trained(ports, truth)
     row, one = ports.projects.row("plane"), ports.projects.get("plane")
     ingest(ports, "plane", blobs(260, seed=3)[0][200:])  # comes in while a training runs
     looked = set(unlabeled(ports, one, row).tolist())

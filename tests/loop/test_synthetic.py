@@ -6,7 +6,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from conftest_loop import Watched, blobs, create, label, run_jobs, start, who
+from conftest_loop import Watched, blobs, create, run_jobs, start, trained, who
 
 from labelloop import projects
 from labelloop.adapters.estimators.kinds import EstimatorKinds
@@ -43,20 +43,11 @@ def with_made_up(ports, **changes):
     return truth, set(ports.pool.synthetic("plane")[0].tolist())
 
 
-def trained(ports, truth, rounds=3):
-    for _ in range(rounds):
-        label(ports, truth, count=30)
-        tend(ports, "plane")
-        run_jobs(ports)
-        tend(ports, "plane")
-    return ports.models.all("plane")[-1]
-
-
 def test_synthetic_items_are_never_asked(ports):
     """They wait in no lane, before and with a model; all that is served is real, until nothing is left."""
     truth, numbers = with_made_up(ports)
     assert len(numbers) == 40
-    trained(ports, truth)
+    trained(ports, truth, rounds=3)
     plan(ports, "plane", lambda *_: None)
     view = look(ports, ports.projects.get("plane"), items=ports.projects.row("plane").items)
     assert not numbers & {*view.waiting.tolist(), *view.reserve.tolist(), *view.labeled.tolist()}
@@ -72,7 +63,7 @@ def test_synthetic_items_are_never_asked(ports):
 def test_synthetic_items_do_not_hide_a_shortage(ports):
     """The classes that the minority lane is short of are counted over real labels."""
     truth, _ = with_made_up(ports)
-    model = trained(ports, truth)
+    model = trained(ports, truth, rounds=3)
     view = look(ports, ports.projects.get("plane"), items=240)
     real = training_labels(ports, ports.projects.get("plane"), ports.projects.row("plane").audit_threshold, items=240)[
         1
@@ -84,7 +75,7 @@ def test_synthetic_items_do_not_hide_a_shortage(ports):
 def test_synthetic_items_are_trained_on_and_shown_in_set_and_provenance(ports):
     """They are in the training set, behind the labels, with other digest; the model says how many of each class."""
     truth, numbers = with_made_up(ports)
-    model = trained(ports, truth)
+    model = trained(ports, truth, rounds=3)
     stored = ports.models.training_set("plane", model.training_set)
     assert numbers <= set(stored.items)
     assert set(stored.items[-40:]) == numbers
@@ -118,7 +109,7 @@ def test_a_model_can_start_from_synthetic_items_alone(ports):
 def test_the_audit_and_its_measure_know_nothing_synthetic(ports):
     """The audit holds real items only, and wrong synthetic items change the model but not what it is measured on."""
     truth, numbers = with_made_up(ports, lanes={"informative": 0.5, "audit": 0.5, "window": 100})
-    model = trained(ports, truth)
+    model = trained(ports, truth, rounds=3)
     audited, _ = audit_labels(ports, ports.projects.get("plane"), ports.projects.row("plane").audit_threshold)
     assert len(audited) >= 10
     assert not numbers & set(audited.tolist())
@@ -128,7 +119,7 @@ def test_the_audit_and_its_measure_know_nothing_synthetic(ports):
 def test_an_export_marks_what_is_synthetic(ports):
     """Every synthetic row says so in its source and its metadata, in JSON and in CSV; no other row does."""
     truth, numbers = with_made_up(ports)
-    trained(ports, truth)
+    trained(ports, truth, rounds=3)
     rows = list(ports.verdicts.export("plane"))
     assert {row["item"] for row in rows if row["source"] == "synthetic"} == numbers
     assert {row["item"] for row in rows if row["metadata"].get("synthetic") is True} == numbers
@@ -274,7 +265,7 @@ def test_rows_of_a_held_out_fold_are_not_made_of_it():
 def test_made_up_rows_are_part_of_digest_and_provenance_and_of_nothing_else(ports):
     """The loop with `synthetic` in its file: provenance and digest say so; pool, labels and exports stay real."""
     truth = start(ports, count=200, synthetic=SYNTHETIC)
-    model = trained(ports, truth)
+    model = trained(ports, truth, rounds=3)
     assert model.provenance["synthetic"]["rows"] == {"neighbours": 5, **SYNTHETIC}
     assert "imbalanced-learn" in model.provenance["versions"]
     stored = ports.models.training_set("plane", model.training_set)

@@ -162,16 +162,7 @@ def unlabeled(ports: Ports, project: Project, row: ProjectRow) -> Ints:
 
 def guessed_about(project: Project, numbers: Ints) -> Ints:
     """Of the numbers (n,) of items without a label the `GUESSED` that the lot draws, ascending."""
-    if len(numbers) <= GUESSED:
-        return numbers
-    # Twice as many as are wanted fall below this line, give or take a few hundred; so no lot of the others is kept.
-    line, lots, drawn = np.uint64(min(2 * GUESSED / len(numbers), 1.0) * (2**64 - 2**12)), [], []
-    for start in range(0, len(numbers), _BLOCK):
-        block = numbers[start : start + _BLOCK]
-        theirs = selection.uniform_hash(project.seed ^ _GUESSES, block)
-        lots.append(theirs[theirs <= line])
-        drawn.append(block[theirs <= line])
-    return np.sort(np.concatenate(drawn)[np.argsort(np.concatenate(lots), kind="stable")[:GUESSED]])
+    return selection.by_lot(numbers, GUESSED, seed=project.seed ^ _GUESSES)
 
 
 def audit_labels(ports: Ports, project: Project, threshold: int) -> tuple[Ints, Ints]:

@@ -15,7 +15,7 @@ import structlog
 from labelloop.domain.types import ModelNumber, Round
 from labelloop.loop.score import columns_of, named
 from labelloop.loop.train import load_model
-from labelloop.maths import acquisition, stopping
+from labelloop.maths import acquisition, selection, stopping
 from labelloop.maths.arrays import Ints, present
 from labelloop.ports import Ports
 from labelloop.projects import Project
@@ -26,7 +26,7 @@ LEAST = 100
 """Of fewer items nothing is said: one of them would be more than a part in a hundred."""
 TRAININGS = 3
 """So many trainings in a row must have changed hardly anything."""
-_STREAM = 0x73746179
+_LOT = 0x73746179
 """Sets the draw of the items apart from what else a round draws by its seed."""
 
 log = structlog.get_logger("labelloop.plan")
@@ -50,9 +50,7 @@ def remembered(
     """
     if before is None or champion is None or before.model in {None, champion} or len(waiting) < LEAST:
         return None
-    # A generator of its own: what else a round draws by its seed stays as it is.
-    rng = np.random.default_rng([_STREAM, before.seed])
-    numbers = np.sort(rng.choice(waiting, size=min(ROWS, len(waiting)), replace=False, shuffle=False))
+    numbers = selection.by_lot(waiting, ROWS, seed=before.seed ^ _LOT)
     classes = _classes(ports, project, ModelNumber(before.model or 0), before.seed, numbers)
     return None if classes is None else Remembered(numbers=numbers, classes=classes)
 

@@ -9,6 +9,8 @@ from labelloop.maths.arrays import Floats, Ints
 
 _GOLDEN = 0x9E3779B97F4A7C15
 _FULL = 0xFFFFFFFFFFFFFFFF
+_BLOCK = 1 << 18
+"""Numbers that are hashed together: a hash takes 30 times the memory of what it is for."""
 
 
 def top(scores: Floats, count: int, rng: np.random.Generator) -> Ints:
@@ -109,6 +111,35 @@ def interleaved(orders: Sequence[Ints], weights: Sequence[float]) -> tuple[Ints,
     _, first = np.unique(numbers[served], return_index=True)
     kept = served[np.sort(first)]
     return numbers[kept], origin[kept]
+
+
+def by_lot(numbers: Ints, most: int, *, seed: int) -> Ints:
+    """At most so many of some numbers, each as likely as any other, by `uniform_hash`; in blocks, with no copy of all.
+
+    Args:
+        numbers: (n,) item numbers, ascending.
+        most: how many at most.
+        seed: the same seed draws the same, and nearly the same when a few more have come.
+
+    Returns:
+        (min(n, most),) numbers, ascending.
+
+    Example:
+        >>> drawn = by_lot(np.arange(1_000_000), 20_000, seed=7)
+        >>> len(drawn), bool(abs(drawn.mean() / 500_000 - 1) < 0.02)
+        (20000, True)
+    """
+    if len(numbers) <= most:
+        return numbers
+    # Some more than are wanted fall below this line (else all are taken), so that the lots of the others are not kept.
+    line = np.uint64(min((2 * most + 100) / len(numbers), 1.0) * (2**64 - 2**12))
+    lots, drawn = [], []
+    for start in range(0, len(numbers), _BLOCK):
+        block = numbers[start : start + _BLOCK]
+        theirs = uniform_hash(seed, block)
+        lots.append(theirs[theirs <= line])
+        drawn.append(block[theirs <= line])
+    return np.sort(np.concatenate(drawn)[np.argsort(np.concatenate(lots), kind="stable")[:most]])
 
 
 def uniform_hash(seed: int, numbers: Ints) -> NDArray[np.uint64]:

@@ -18,7 +18,7 @@ from labelloop.projects.synthetic import Synthetic
 
 _MEASURED = {"text": "text", "image": "pixels"}
 """Kind of items → the kind of features that are made of the field that is shown."""
-_LOGISTIC = "sklearn.linear_model.LogisticRegression"
+_LOGISTIC = SklearnModel().estimator
 
 
 class Project(Section):
