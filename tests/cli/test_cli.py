@@ -330,7 +330,7 @@ def test_labels_of_a_file_in_another_form_are_not_shown_to_people(cli: Command, 
 @pytest.mark.parametrize("form", ["jsonl", "csv", "parquet"])
 @pytest.mark.usefixtures("worker")
 def test_an_export_goes_into_another_project(cli: Command, mail: str, tmp_path: Path, ports: Ports, form: str) -> None:
-    """A project file cannot be changed, so labels move to the next project: whatever its source names."""
+    """Labels move to another project, whatever its source names."""
     _answer(cli, tmp_path, label(cli, 5))
     cli("retrain", mail, "--wait", "--timeout", 30)
     moved = tmp_path / f"moved.{form}"
@@ -553,3 +553,28 @@ def test_a_project_file_is_checked_without_a_home(
     assert refused.code == 2
     assert "no parameter 'c'" in refused.err
     assert not (tmp_path / "home").exists()
+
+
+@pytest.mark.usefixtures("worker")
+def test_a_project_file_is_changed_while_people_label(cli: Command, mail: str, tmp_path: Path) -> None:
+    """Tried dry, put in force, listed, and read back; what cannot be changed is named with the reason."""
+    file = tmp_path / "mail.toml"
+    file.write_text(file.read_text() + '[strategy]\nkind = "random"\n[lease]\nseconds = 30\n')
+    dry = cli("project", "update", file, "--dry-run")
+    assert (dry.code, "strategy.kind" in dry.out, "Nothing was changed" in dry.err) == (0, True, True), dry
+    said = cli("project", "update", file)
+    assert said.code == 0
+    assert "Edition 2 is in force" in said.err
+    assert "new order" in said.err
+    assert cli("project", "update", file, "--json").json["differences"] == []
+    assert "says nothing new" in cli("project", "update", file).out
+    told = cli("project", "history", mail, "--json").json
+    assert [one["edition"] for one in told] == [2, 1]
+    assert "lease.seconds" in cli("project", "history", mail).out
+    whole = tmp_path / "back.json"
+    whole.write_text(cli("project", "file", mail, "--edition", 1).out)
+    assert cli("project", "update", whole, "--json").json["edition"] == 3
+    whole.write_text(json.dumps(json.loads(whole.read_text()) | {"seed": 4}))
+    refused = cli("project", "update", whole)
+    assert (refused.code, "seed" in refused.err, "another name" in refused.err) == (2, True, True), refused
+    assert cli("project", "create", file).code == 2

@@ -54,6 +54,12 @@ def test_the_whole_loop_by_the_client(service):
         assert admin.models(name) == {"champion": None, "models": []}
         assert admin.curve(name)["points"] == []
         assert admin.classes(name)["audit"] == 0
+        changed = project_file(name, lease={"maximum": 3})
+        assert admin.update_project(changed, dry=True)["edition"] == 1
+        assert admin.update_project(changed)["edition"] == 2
+        assert admin.project_file(name)["lease"]["maximum"] == 3
+        assert admin.project_file(name, 1)["lease"]["maximum"] == 200
+        assert [one["edition"] for one in admin.editions(name)] == [2, 1]
         job = admin.request_training(name, idempotency_key="once")
         assert job == admin.request_training(name, idempotency_key="once")
         assert admin.job(job)["kind"] == "train"

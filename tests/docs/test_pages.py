@@ -88,6 +88,21 @@ def test_the_python_of_pulling_batches_says_what_the_page_says(story: Story, tmp
     assert said == shown
 
 
+def test_the_page_on_changes_changes_the_project_that_runs(story: Story) -> None:
+    """There, back again, and on with a class more: its commands say what stands beside them."""
+    todo = steps("docs/how-to/change-a-project.md")
+    said = "".join(story.shell(f"exec 2>&1\n{step.text}") for step in todo if step.kind == "sh")
+    for step in todo:
+        for line in step.text.splitlines() if step.kind == "text" else ():
+            if line[:1] not in {"┃", "│"}:
+                assert line in said
+            elif "20" not in line:  # other than those with a date, which is another one here
+                assert re.search(r"\s*".join(map(re.escape, line.split())), said), line
+    editions = json.loads(story.shell("labelloop project history reviews --json"))
+    assert [one["edition"] for one in editions] == [4, 3, 2, 1]
+    assert json.loads(story.shell("labelloop project file reviews"))["labels"]["classes"] == ["bug", "wish", "praise"]
+
+
 def test_the_strategy_of_the_page_is_a_plugin_that_can_be_simulated(tmp_path: Path) -> None:
     """The package of the page installs, its strategy is found by its name, replayed, and scores as the page says."""
     todo = steps("docs/how-to/write-a-strategy.md")

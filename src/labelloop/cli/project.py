@@ -1,18 +1,18 @@
-"""`labelloop project`: create, show, list, and the schema of a project file."""
+"""`labelloop project`: create, change, show, list, and the schema of a project file."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from labelloop.cli import console, telling
+from labelloop.cli import console, telling, words
 from labelloop.cli.console import AsJson
 from labelloop.cli.opening import opened
 
 if TYPE_CHECKING:
     from labelloop.projects import Project
 
-app = typer.Typer(help="Create and look at projects.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(help="Create, change and look at projects.", no_args_is_help=True, rich_markup_mode=None)
 
 
 ProjectFile = Annotated[Path, typer.Argument(help="A project file, TOML or JSON. See configs/projects.")]
@@ -45,11 +45,70 @@ def create(file: ProjectFile, *, as_json: AsJson = False) -> None:
 
     found = _read(file)
     with opened() as ports:
-        creating.create(ports, found)
+        creating.create(ports, found, by=words.me())
     if as_json:
         console.emit(found.model_dump(mode="json"))
     else:
         console.say(f"Created the project {found.name}. Next: labelloop ingest {found.name}")
+
+
+@app.command()
+def update(
+    file: ProjectFile,
+    *,
+    dry: Annotated[bool, typer.Option("--dry-run", help="Only say what would change.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Put a changed project file in force, while people go on labeling. What it did not change stays as it is.
+
+    Once there are items, classes may be added behind the others, and the seed, the features and what the audit was
+    drawn by cannot be changed.
+    """
+    from labelloop.loop import update as updating
+
+    found = _read(file)
+    with opened() as ports:
+        told = updating.update(ports, found, by=words.me(), dry=dry)
+    if as_json:
+        console.emit(told)
+        return
+    if not told.differences:
+        console.say(f"{file} says nothing new: edition {told.edition} of {found.name} is in force.")
+        return
+    console.table(found.name, ["key", "before", "after"], [_difference(one) for one in told.differences])
+    if dry:
+        console.note(f"Nothing was changed. To put it in force: labelloop project update {file}")
+        return
+    console.note(f"Edition {told.edition} is in force.")
+    if told.reorders:
+        console.note("The queue gets its new order as soon as a sampler has made it; until then the one before serves.")
+    if told.retrains:
+        console.note(f"The champion is of the file before. To train by this one now: labelloop retrain {found.name}")
+
+
+@app.command()
+def history(name: words.Name, *, as_json: AsJson = False) -> None:
+    """The editions of a project's file: since when, by whom, and what was changed."""
+    from labelloop.loop import update as updating
+
+    with opened() as ports:
+        found = updating.history(ports, name)
+    if as_json:
+        console.emit(found)
+        return
+    rows = [(one["edition"], one["created_at"], one["by"] or "–", _changed(one["differences"])) for one in found]
+    console.table(name, ["edition", "since", "by", "changed"], rows)
+
+
+@app.command()
+def file(
+    name: words.Name,
+    *,
+    edition: Annotated[int | None, typer.Option(min=1, help="Another one than that in force.")] = None,
+) -> None:
+    """The project's file as JSON, with all defaults: to keep, to change and to give to `project update`."""
+    with opened() as ports:
+        console.emit(ports.projects.get(name, edition).model_dump(mode="json"))
 
 
 @app.command()
@@ -125,6 +184,21 @@ def schema() -> None:
     from labelloop.projects import json_schema
 
     console.emit(json_schema())
+
+
+def _difference(one: Any) -> tuple[str, str, str]:
+    return one.key, _value(one.before), _value(one.after)
+
+
+def _changed(found: list[dict[str, Any]]) -> str:
+    return "\n".join(f"{one['key']}: {_value(one['before'])} → {_value(one['after'])}" for one in found) or "–"
+
+
+def _value(value: Any) -> str:
+    """What a key of a project file says, for one cell."""
+    if value in (None, "", [], {}):
+        return "–"
+    return ", ".join(map(str, value)) if isinstance(value, list) else _flat(_exact(value))
 
 
 def _class_row(one: dict[str, Any]) -> tuple[Any, ...]:

@@ -130,6 +130,22 @@ class Client:
         """Create a project from its file as plain values; the same again changes nothing. Returns its name."""
         return str(self._post("/v1/projects", project)["project"])
 
+    def update_project(self, project: Mapping[str, Any], *, dry: bool = False) -> dict[str, Any]:
+        """Put another file of a project in force: `{edition, differences: [{key, before, after}], reorders, retrains}`.
+
+        With `dry` only what would change is told. A call that was repeated after a broken connection may find its own
+        work done, and then tells of no differences.
+        """
+        return self._connection.call("PUT", f"/v1/projects/{project['name']}?dry={str(dry).lower()}", body=project)
+
+    def project_file(self, project: str, edition: int | None = None) -> dict[str, Any]:
+        """The project's file with all defaults: the edition in force, or another one."""
+        return self._get(f"/v1/projects/{project}/file" + (f"?edition={edition}" if edition is not None else ""))
+
+    def editions(self, project: str) -> list[dict[str, Any]]:
+        """The editions of the project's file, newest first, each with what differs from the one before."""
+        return list(self._get(f"/v1/projects/{project}/editions")["editions"])
+
     def projects(self) -> list[dict[str, Any]]:
         """The projects we may see."""
         return list(self._get("/v1/projects")["projects"])

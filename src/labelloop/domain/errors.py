@@ -6,6 +6,7 @@
     │   ├── UnknownItem
     │   ├── UnknownModel
     │   ├── UnknownRound
+    │   ├── UnknownEdition
     │   └── UnknownJob
     ├── Invalid                  the request or a file is wrong; nothing was changed
     │   ├── InvalidProject
@@ -13,6 +14,7 @@
     │   └── InvalidFeatures
     ├── Conflict                 it collides with what is there
     │   ├── ProjectExists
+    │   ├── FixedForGood
     │   └── IdempotencyMismatch
     ├── Refused                  allowed in general, not now or not for you
     │   ├── NotAllowed
@@ -73,6 +75,10 @@ class UnknownRound(NotFound):
     """The project has no round with this number."""
 
 
+class UnknownEdition(NotFound):
+    """The project's file has no edition with this number."""
+
+
 class UnknownJob(NotFound):
     """There is no such job."""
 
@@ -103,6 +109,10 @@ class Conflict(LabelloopError):
 
 class ProjectExists(Conflict):
     """A project of this name exists with another content."""
+
+
+class FixedForGood(Conflict):
+    """A key of a project file that items, labels or the audit are bound to already."""
 
 
 class IdempotencyMismatch(Conflict):

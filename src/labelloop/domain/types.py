@@ -402,7 +402,9 @@ class Job:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProjectRow:
-    """What the store knows of a project beside its file; `requirements` counts the different ones of its items."""
+    """What the store knows of a project beside its file; `requirements` counts the different ones of its items,
+    `edition` is the one of its file that is in force.
+    """
 
     name: str
     state: ProjectState
@@ -414,6 +416,16 @@ class ProjectRow:
     round: RoundNumber | None
     created_at: datetime
     requirements: int = 0
+    edition: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Edition:
+    """One of the files that a project had, by its number from 1; `by` is who put it in force, None if nobody knows."""
+
+    number: int
+    by: Subject | None
+    created_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,11 +4,12 @@ from croniter import croniter
 
 from labelloop import schema, strategies
 from labelloop.domain.errors import InvalidProject
+from labelloop.domain.types import Subject
 from labelloop.ports import Estimators, Ports
 from labelloop.projects import CostStrategy, Project
 
 
-def create(ports: Ports, project: Project) -> None:
+def create(ports: Ports, project: Project, *, by: Subject | None = None) -> None:
     """Keep a project. The same file again changes nothing.
 
     Raises:
@@ -16,7 +17,7 @@ def create(ports: Ports, project: Project) -> None:
         ProjectExists: another file has this name.
     """
     check(ports.estimators, project)
-    ports.projects.create(project, ports.clock.now())
+    ports.projects.create(project, ports.clock.now(), by=by)
 
 
 def check(estimators: Estimators, project: Project) -> None:

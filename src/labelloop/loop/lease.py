@@ -73,7 +73,8 @@ def lease(ports: Ports, name: str, who: Identity, count: int) -> LeaseBatch:
 
 def lease_all(ports: Ports, name: str, asks: Sequence[Ask]) -> list[LeaseBatch | TooLarge]:
     """As `lease`, for all who ask at the same time: one round trip to Redis and one transaction for all of them."""
-    project, row = ports.projects.get(name), ports.projects.row(name)
+    row = ports.projects.row(name)
+    project = ports.projects.get(name, row.edition)
     reason = policy.may_lease(row.state, row.spent, project.stop.budget)
     requirements = ports.pool.requirements(name, row.requirements) if row.requirements else ()
     desks = [_Desk(ask.who, ask.count, skills.covered(requirements, ask.who.skills)) for ask in asks]

@@ -36,7 +36,8 @@ def plan(ports: Ports, name: str, beat: Beat) -> Round | None:
         InvalidFeatures: an item that cannot be turned into numbers.
         BadArtifact: the champion's file is damaged; the message says how to go back to another model.
     """
-    project, row = ports.projects.get(name), ports.projects.row(name)
+    row = ports.projects.row(name)
+    project = ports.projects.get(name, row.edition)
     if not row.items:
         return None
     featurize(ports, project, row.items, lambda part, what: beat(0.4 * part, what))
@@ -44,6 +45,7 @@ def plan(ports: Ports, name: str, beat: Beat) -> Round | None:
     before = ports.rounds.serving(name)
     seed = _seed(project, before)
     wanted, stats = auto.resolve(ports, project, champion=row.champion, seed=seed)
+    stats = {"edition": row.edition, **stats}
     past = Credit.from_json(before.stats.get("minority") if before else None)
     known = stability.remembered(ports, wanted, before, champion=row.champion, waiting=pool.waiting)
 

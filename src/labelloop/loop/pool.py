@@ -122,8 +122,9 @@ _GUESSES = 0x67756573736573
 
 
 def votes_wanted(project: Project, lane: Lane, numbers: Ints) -> Ints:
-    """Votes (n,) that the project file asks for items of a lane; an item that brought a higher number keeps it."""
-    wanted = np.full(len(numbers), {str(key): votes for key, votes in project.votes.lanes.items()}.get(lane, 1))
+    """Votes (n,) that the project file asks for items of a lane; an item that has a higher number already keeps it."""
+    by_lane = {str(key): votes for key, votes in project.votes.lanes.items()}
+    wanted = np.full(len(numbers), max(by_lane.get(lane, 1), project.votes.needed))
     if project.votes.overlap is not None:
         # Below by 53 bits, so that a share of 1 takes everybody and no product overflows.
         drawn = selection.uniform_hash(project.seed ^ _OVERLAP, numbers) >> np.uint64(11)

@@ -25,7 +25,7 @@ def promote(ports: Ports, name: str, number: ModelNumber) -> Model:
     Returns:
         The model: CHAMPION, REFUSED, or DEGENERATE as it was.
     """
-    project = ports.projects.get(name)
+    project = ports.projects.get(name, ports.projects.row(name).edition)
     for _ in range(TRIES):
         model = ports.models.get(name, number)
         if model.state is not ModelState.CANDIDATE:

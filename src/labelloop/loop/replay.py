@@ -48,7 +48,8 @@ def replay(ports: Ports, name: str, number: RoundNumber | None, *, scratch: Scor
         Conflict: the round was planned before labelloop kept what a replay needs.
         BadArtifact: its model or its facts are damaged.
     """
-    project, planned = ports.projects.get(name), _planned(ports, name, number)
+    planned = _planned(ports, name, number)
+    project = ports.projects.get(name, planned.stats.get("edition", 1))  # of older versions, when files did not change
     facts = _facts(ports, name, planned)
     taken = facts.project(project)
     made = rank(

@@ -4,6 +4,7 @@ Scores are not rows of the store: they are files, made again at any time. A shar
 is not scored again, so a killed job goes on where it stopped.
 """
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from labelloop import strategies
+from labelloop import schema, strategies
 from labelloop.domain.types import ModelNumber
 from labelloop.loop.evidence import Block
 from labelloop.loop.fitting import Calibrated
@@ -75,11 +76,13 @@ class ModelEye:
 
 def named(project: Project, seed: int) -> str:
     """The strategy in the name of columns. A formula scores by the model alone; whatever may draw lots or count labels
-    scores anew each round.
+    scores anew each round. A project file may change, so the name tells its options and the number of classes, too.
     """
     kind = project.strategy.kind
+    asked = f"{project.strategy.model_dump_json()} {len(schema.of(project).classes)}"
+    told = f"{kind}-{hashlib.sha256(asked.encode()).hexdigest()[:8]}"
     fixed = isinstance(strategies.bind(project.strategy), strategies.OfProbabilities | strategies.OfCommittee)
-    return kind if fixed or kind == "modal" else f"{kind}-{seed}"
+    return told if fixed or kind == "modal" else f"{told}-{seed}"
 
 
 def columns_of(number: ModelNumber, artifact: str, strategy: str) -> str:

@@ -37,7 +37,8 @@ def train(ports: Ports, name: str, job: JobId, beat: Beat) -> Model:
     done = ports.models.of_job(name, job)
     if done is not None:
         return done
-    project, row = ports.projects.get(name), ports.projects.row(name)
+    row = ports.projects.row(name)
+    project = ports.projects.get(name, row.edition)
     threshold = row.audit_threshold or 0
     numbers, codes = training_labels(ports, project, threshold, items=row.items)
     made_up = synthetic_labels(ports, project, items=row.items)
@@ -73,7 +74,7 @@ def train(ports: Ports, name: str, job: JobId, beat: Beat) -> Model:
         metrics=metrics,
         reason=complaint or "waits for the gate",
         created_at=ports.clock.now(),
-        provenance=_provenance(project, model, codes, made_up[1], guessed),
+        provenance={"edition": row.edition, **_provenance(project, model, codes, made_up[1], guessed)},
     )
     number = ports.models.add(name, candidate, job)
     return ports.models.get(name, number)

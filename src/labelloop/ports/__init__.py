@@ -14,6 +14,7 @@ from labelloop.domain.skills import Skills
 from labelloop.domain.states import JobKind, Lane, ModelState, Priority, ProjectState, Role
 from labelloop.domain.types import (
     Ballot,
+    Edition,
     ExportRow,
     Granted,
     Identity,
@@ -75,10 +76,25 @@ class Clock(Protocol):
 class Projects(Protocol):
     """Project files and what is known of each beside its file."""
 
-    def create(self, project: Project, now: datetime) -> None:
+    def create(self, project: Project, now: datetime, *, by: Subject | None = None) -> None:
         """Keep a new project. The same file again is no error; another one under the name raises ProjectExists."""
 
-    def get(self, name: str) -> Project: ...
+    def get(self, name: str, edition: int | None = None) -> Project:
+        """An edition of a project's file. None: the one in force, which is known for a second; who must know better
+        takes the edition of the project's row. Raises UnknownEdition.
+        """
+
+    def change(
+        self, project: Project, *, known: int, empty: bool = False, by: Subject, now: datetime, plan: str | None
+    ) -> bool:
+        """Put another file in force, as the next edition. False where `known` is not the edition in force any more, or
+        where the project was to be `empty` and has items.
+
+        `plan` is the reason of a wish for a new round, made in the same transaction; None: no wish.
+        """
+
+    def editions(self, name: str) -> list[Edition]:
+        """Newest first."""
 
     def row(self, name: str) -> ProjectRow: ...
 

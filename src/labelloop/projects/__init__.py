@@ -6,6 +6,7 @@ What a choice *does* is not decided here: see `strategies`, `loop` and the adapt
 """
 
 from labelloop.projects.cycle import Promote, Retrain, Stop
+from labelloop.projects.difference import Difference, differences
 from labelloop.projects.dispatch import Lanes, LeaseRules, Votes
 from labelloop.projects.examples import example
 from labelloop.projects.features import ColumnFeatures, EmbeddingFeatures, Features, PixelFeatures, TextFeatures
@@ -48,6 +49,7 @@ __all__ = [
     "ColdStart",
     "ColumnFeatures",
     "CostStrategy",
+    "Difference",
     "EmbeddingFeatures",
     "Features",
     "Items",
@@ -80,6 +82,7 @@ __all__ = [
     "TorchMlp",
     "TorchOptions",
     "Votes",
+    "differences",
     "example",
     "json_schema",
     "load",

@@ -5,8 +5,8 @@ import threading
 import pytest
 from store_desk import MINUTE, NAME, START, new_item, project_file
 
-from labelloop.domain.errors import InvalidItems, ProjectExists, UnknownProject
-from labelloop.domain.states import ItemState, Lane, ProjectState
+from labelloop.domain.errors import InvalidItems, ProjectExists, UnknownEdition, UnknownProject
+from labelloop.domain.states import ItemState, JobKind, Lane, ProjectState
 from labelloop.domain.types import ItemNumber, NewItem
 
 
@@ -28,6 +28,34 @@ def test_a_name_belongs_to_one_project_file(store):
     with pytest.raises(ProjectExists, match="another name"):
         store.projects.create(project_file(seed=9), START)
     assert store.projects.get(NAME).seed == 0
+
+
+def test_a_file_is_changed_edition_by_edition(store):
+    """Each edition stays readable with who and when; the round it wishes for is there by the same commit."""
+    first, second = project_file(), project_file(title="Demo", votes={"needed": 2})
+    store.projects.create(first, START, by="ann")
+    assert store.projects.change(second, known=1, by="erin", now=START + MINUTE, plan="edition 2")
+    assert store.projects.get(NAME) == second
+    assert [store.projects.get(NAME, number) for number in (1, 2)] == [first, second]
+    assert store.projects.row(NAME).edition == 2
+    told = [(one.number, one.by, one.created_at) for one in store.projects.editions(NAME)]
+    assert told == [(2, "erin", START + MINUTE), (1, "ann", START)]
+    assert [job.reason for job in store.jobs.recent(NAME, JobKind.PLAN, 10)] == ["edition 2"]
+    store.projects.create(second, START)  # the file in force, again
+    with pytest.raises(ProjectExists, match="project update"):
+        store.projects.create(first, START)
+
+
+def test_a_change_of_what_is_not_in_force_any_more_is_refused(store):
+    """Of two that change the first edition one is taken, and nothing of the other is kept."""
+    store.projects.create(project_file(), START)
+    assert store.projects.change(project_file(title="A"), known=1, by="ann", now=START, plan=None)
+    assert not store.projects.change(project_file(title="B"), known=1, by="bob", now=START, plan="never")
+    assert store.projects.get(NAME).title == "A"
+    assert len(store.projects.editions(NAME)) == 2
+    assert store.jobs.recent(NAME, JobKind.PLAN, 10) == []
+    with pytest.raises(UnknownEdition):
+        store.projects.get(NAME, 3)
 
 
 def test_an_unknown_project_names_the_known_ones(store):

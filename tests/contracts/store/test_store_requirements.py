@@ -198,6 +198,8 @@ def test_a_database_of_the_first_version_is_brought_up_to_date(fresh_url):
     engine.dispose()
     store = open_store(fresh_url)
     assert store.projects.row(NAME).requirements == 0
+    assert store.projects.get(NAME) == store.projects.get(NAME, 1) == project_file()
+    assert [(one.number, one.by) for one in store.projects.editions(NAME)] == [(1, None)]
     assert store.keys.find("d") == Identity(subject="ann", role=Role.ANNOTATOR)
     assert [item.key for item in store.pool.items(NAME, [0, 1])] == ["k0", "k1"]
     (held,) = store.ledger.held(NAME, "ann", START)

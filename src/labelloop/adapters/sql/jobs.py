@@ -104,6 +104,13 @@ def ask_plan(connection: Connection, project: int, name: str, model: int, now: d
     _insert(connection, project, name, JobKind.PLAN, due_key=due_key, reason=f"model {model} was promoted", now=now)
 
 
+def ask_plan_of_edition(
+    connection: Connection, project: int, name: str, edition: int, *, reason: str, now: datetime
+) -> None:
+    """A changed project file asks for a new ranking, in its own transaction."""
+    _insert(connection, project, name, JobKind.PLAN, due_key=f"edition:{edition}", reason=reason, now=now)
+
+
 def _insert(
     connection: Connection, project: int, name: str, kind: JobKind, *, due_key: str, reason: str, now: datetime
 ) -> JobId:

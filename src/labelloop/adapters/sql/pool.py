@@ -27,6 +27,7 @@ from sqlalchemy import (
 from labelloop.adapters.sql import requirements, tables
 from labelloop.adapters.sql.database import Database, chunks
 from labelloop.adapters.sql.intake import Intake
+from labelloop.adapters.sql.projects import spec_in_force
 from labelloop.domain.skills import Skills
 from labelloop.domain.states import ItemState, Priority
 from labelloop.domain.types import IngestReport, Item, ItemNumber, NewItem, PoolCounts, Requirement, Subject
@@ -59,8 +60,8 @@ class SqlPool:
         project = self._database.id_of(name)
         own = _projects.c.id == project
         with self._database.write([project]) as connection:
-            spec, first = connection.execute(select(_projects.c.spec, _projects.c["items"]).where(own)).one()
-            needed = Project.model_validate(spec).votes.needed
+            first = connection.execute(select(_projects.c["items"]).where(own)).scalar_one()
+            needed = Project.model_validate(connection.execute(spec_in_force(own)).scalar_one()).votes.needed
             intake = Intake(project=project, first=first, needed=needed, now=now)
             intake.take(items, connection)
             if intake.written or intake.imported.taken:

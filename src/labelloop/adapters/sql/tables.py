@@ -99,7 +99,8 @@ project = Table(
     metadata,
     Column("id", Integer, primary_key=True),
     Column("name", Text, nullable=False, unique=True),
-    Column("spec", Document, nullable=False),
+    # The edition of its file that is in force.
+    Column("edition", Integer, nullable=False, server_default=text("1")),
     Column("state", Text, nullable=False),
     Column("pool_version", Integer, nullable=False, default=0),
     # How the items stand, kept exact by every transaction that adds or moves items.
@@ -115,6 +116,19 @@ project = Table(
     Column("created_at", Instant, nullable=False),
     # How many rows of `requirement` it has: read with each pull, so that nobody looks for more where there are none.
     Column("requirements", Integer, nullable=False, server_default=text("0")),
+)
+
+edition = Table(
+    "edition",
+    metadata,
+    _project(),
+    # From 1, as the file was changed; rounds and models name the one they were made by, so none is ever removed.
+    Column("number", Integer, nullable=False),
+    Column("spec", Document, nullable=False),
+    # Nobody where it was not noted, as in databases of the first versions.
+    Column("created_by", Text),
+    Column("created_at", Instant, nullable=False),
+    PrimaryKeyConstraint("project", "number"),
 )
 
 requirement = Table(

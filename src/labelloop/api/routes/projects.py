@@ -1,8 +1,9 @@
-"""Projects: create, list, look at, pause and resume; and who has answered what."""
+"""Projects: create, change, list, look at, pause and resume; and who has answered what."""
 
-from typing import Any
+from dataclasses import asdict
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from starlette.responses import Response
 
@@ -10,10 +11,12 @@ from labelloop import projects
 from labelloop.api import answers, bodies
 from labelloop.api.access import Annotator, Engineer, Reviewer, cover
 from labelloop.api.context import Use
+from labelloop.domain.errors import InvalidProject
 from labelloop.domain.states import ProjectState
 from labelloop.domain.types import Identity, Subject
 from labelloop.loop import create as creating
 from labelloop.loop import report
+from labelloop.loop import update as updating
 from labelloop.loop.agreement import agreement
 from labelloop.ports import Ports
 
@@ -25,7 +28,7 @@ async def create_project(request: Request, who: Engineer, use: Use) -> Response:
     """Create a project from its file as JSON; the same file again changes nothing."""
     project = projects.parse(await bodies.read_json(request))
     cover(who, project.name)
-    await run_in_threadpool(creating.create, use.ports, project)
+    await run_in_threadpool(lambda: creating.create(use.ports, project, by=who.subject))
     return answers.reply({"project": project.name}, 201, {"Location": f"/v1/projects/{project.name}"})
 
 
@@ -39,6 +42,31 @@ async def list_projects(who: Annotator, use: Use) -> Response:
 async def show_project(project: str, _: Annotator, use: Use) -> Response:
     """How a project stands, and what its items and labels look like."""
     return answers.reply(await run_in_threadpool(_view, use.ports, project))
+
+
+@router.put("/{project}", operation_id="update_project", openapi_extra=bodies.described(projects.Project))
+async def update_project(project: str, request: Request, who: Engineer, use: Use, *, dry: bool = False) -> Response:
+    """Put another file of a project in force, as its next edition; with `dry`, only say what would change."""
+    found = projects.parse(await bodies.read_json(request))
+    if found.name != project:
+        raise InvalidProject(f"The file is of the project {found.name!r}, the address of {project!r}; send it there.")
+    told = await run_in_threadpool(lambda: updating.update(use.ports, found, by=who.subject, dry=dry))
+    return answers.reply({"project": project, **asdict(told)})
+
+
+@router.get("/{project}/file", operation_id="project_file")
+async def project_file(
+    project: str, _: Engineer, use: Use, edition: Annotated[int | None, Query(ge=1, lt=2**31)] = None
+) -> Response:
+    """The project's file as JSON, with all defaults: the edition in force, or another one."""
+    found = await run_in_threadpool(use.ports.projects.get, project, edition)
+    return answers.reply(found.model_dump(mode="json"))
+
+
+@router.get("/{project}/editions", operation_id="editions")
+async def editions(project: str, _: Engineer, use: Use) -> Response:
+    """The editions of the project's file, newest first: since when, by whom, and what was changed."""
+    return answers.reply({"editions": await run_in_threadpool(updating.history, use.ports, project)})
 
 
 @router.post("/{project}/pause", operation_id="pause")
