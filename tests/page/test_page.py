@@ -106,6 +106,39 @@ def test_classes_that_are_digits_have_themselves_as_keys(service, watched):
     eventually(watched, lambda: sorted(answers(service, project)), sorted(given))
 
 
+def test_a_class_beside_digits_has_a_letter(service, watched):
+    """What is no digit comes behind without moving a key."""
+    project = service.project(items=4, labels={"kind": "classes", "classes": ["0", "3", "unreadable"]})
+    watched.hurry()
+    watched.sign_in(service.url, service.key(project=project))
+    expect(watched.page.locator("#item .text")).to_be_visible()
+    given = [(press_and_wait(watched, "3"), "3"), (press_and_wait(watched, "a"), "unreadable")]
+    watched.page.keyboard.press("2")
+    eventually(watched, lambda: sorted(answers(service, project)), sorted(given))
+
+
+def test_a_file_that_is_changed_meanwhile_changes_the_open_page(service, watched):
+    """A class more and other instructions are there without a reload; the item on screen stays and takes the class."""
+    project = instructed(service, "Good or bad.")
+    watched.page.clock.install()
+    watched.sign_in(service.url, service.key(project=project))
+    expect(watched.page.locator("#item .text")).to_be_visible()
+    watched.page.get_by_text("Instructions").click()
+    on_screen = shown_key(watched)
+    with service.http(Role.ENGINEER) as http:
+        file = http.get(f"/v1/projects/{project}/file").json()
+        file |= {"title": "Shirts", "labels": {**file["labels"], "instructions": "Or funny."}}
+        file["labels"]["classes"] = [*file["labels"]["classes"], "funny"]
+        assert http.put(f"/v1/projects/{project}", json=file).json()["edition"] == 2
+    watched.page.clock.run_for(16_000)
+    expect(watched.page.get_by_text("Or funny.")).to_be_visible()
+    expect(watched.page.locator("#title")).to_have_text("Shirts")
+    assert shown_key(watched) == on_screen
+    watched.page.keyboard.press(str(len(file["labels"]["classes"])))
+    watched.page.clock.run_for(4_000)
+    eventually(watched, lambda: answers(service, project), [(on_screen, "funny")])
+
+
 def test_undo_takes_the_last_answer_back_before_anyone_sees_it(service, watched):
     """The wrong answer is never sent; the item is on screen again, and the second answer counts."""
     project = service.project(items=6)

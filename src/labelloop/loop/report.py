@@ -14,7 +14,8 @@ RECENT = 10
 
 def status(ports: Ports, name: str) -> dict[str, Any]:
     """Counts by state, lane and requirement, champion, budget, last rounds, plans and trainings."""
-    project, row = ports.projects.get(name), ports.projects.row(name)
+    row = ports.projects.row(name)
+    project = ports.projects.get(name, row.edition)
     counts = ports.pool.counts(name)
     rules = schema.of(project)
     champion = ports.models.get(name, row.champion) if row.champion is not None else None
@@ -23,6 +24,7 @@ def status(ports: Ports, name: str) -> dict[str, Any]:
         "name": name,
         "title": project.title or name,
         "state": row.state.value,
+        "edition": row.edition,
         "labels": {"kind": rules.kind, "classes": list(rules.classes), "instructions": rules.instructions},
         "items": {
             "kind": project.items.kind,

@@ -12,8 +12,8 @@ class ClassLabels(Section):
 
     kind: Literal["classes"] = "classes"
     classes: tuple[str, ...] = Field(min_length=2)
-    """Names of the classes, in the order people see them. Keys 1…9, then letters, pick them; classes that are all
-    single digits are their own keys."""
+    """Names of the classes, in the order people see them. Keys 1…9, then letters, pick them; a class that is a
+    single digit is its own key, and the others have letters then."""
     instructions: str = ""
     """What annotators read before they start."""
 

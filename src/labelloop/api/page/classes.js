@@ -3,7 +3,8 @@
 import { make } from "./items.js";
 
 const KEYS = "123456789abcdefghijklmnopqrtvwxyz"; // no s (skip), no u (undo)
-const DIGITS = "0123456789"; // classes that are digits have themselves as keys: nobody should press 4 for a 3
+const LETTERS = KEYS.replace(/[0-9]/g, "");
+const DIGIT = /^[0-9]$/; // a class that is a digit has itself as key: nobody should press 4 for a 3
 const MANY = 20; // more than this: offer a search
 
 export class Classes {
@@ -12,7 +13,7 @@ export class Classes {
   #find;
   #choose;
   #buttons = [];
-  #keys = KEYS;
+  #keys = [];
 
   constructor(place, box, find, choose) {
     this.#place = place;
@@ -28,7 +29,8 @@ export class Classes {
   }
 
   set(names) {
-    this.#keys = names.every((name) => name.length === 1 && DIGITS.includes(name)) ? names.join("") : KEYS;
+    const others = [...(names.some((name) => DIGIT.test(name)) ? LETTERS : KEYS)];
+    this.#keys = names.map((name) => (DIGIT.test(name) ? name : others.shift()));
     this.#buttons = names.map((name, place) => this.#button(name, this.#keys[place]));
     this.#place.replaceChildren(...this.#buttons);
     this.#box.hidden = names.length <= MANY;
@@ -37,8 +39,7 @@ export class Classes {
 
   // Whether this key stands for a class; if so, choose it.
   press(key) {
-    const place = key.length === 1 ? this.#keys.indexOf(key) : -1;
-    const button = this.#buttons[place];
+    const button = this.#buttons[this.#keys.indexOf(key)];
     if (button) this.#choose(button.value);
     return Boolean(button);
   }

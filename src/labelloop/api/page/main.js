@@ -126,20 +126,16 @@ async function start(project) {
     return askForKey(problem.message);
   }
   history.replaceState(null, "", `#${encodeURIComponent(project)}`);
-  document.title = `${view.title} · labelloop`;
-  $("title").textContent = view.title;
   $("projects").value = project;
   $("pick").hidden = $("projects").options.length < 2;
-  instructions.set(view.labels.instructions, project, me.subject);
+  dress();
   $("last").textContent = "";
   mine = beaten = 0;
   shown = null;
   screen("desk");
   if (view.labels.kind !== "classes") {
-    classes.set([]);
     return rest("This project needs an editor", "Only projects of plain classes can be labeled on this page.", false);
   }
-  classes.set(view.labels.classes);
   pictures = new Pictures(api, project);
   desk = new Desk({
     api, project, subject: me.subject,
@@ -148,6 +144,14 @@ async function start(project) {
   ticker = setInterval(tick, 1000);
   refresh(project);
   return desk.open();
+}
+
+// What the project's file says of the page: its name, what people read, and what they choose from.
+function dress() {
+  document.title = `${view.title} · labelloop`;
+  $("title").textContent = view.title;
+  instructions.set(view.labels.instructions, view.name, me.subject);
+  classes.set(view.labels.kind === "classes" ? view.labels.classes : []);
 }
 
 function stop() {
@@ -305,11 +309,19 @@ async function refresh(project) {
     const [status, own] = await Promise.all([api.get(base), api.get(`${base}/annotators/me`)]);
     if (!desk || status.name !== view.name) return;
     mine = own.accepted + own.late + own.surplus;
+    if (status.edition !== view.edition) changed(status);
     progress(status);
     render();
   } catch {
     // The strip is a courtesy; the desk itself notices a lost connection.
   }
+}
+
+// The file was changed while we are at it: new classes come behind the others, so no key means another class.
+function changed(status) {
+  view = status;
+  dress();
+  if (desk.current) classes.suggest(desk.current.prediction);
 }
 
 let counted = { limited: false, done: 0, all: 0 };

@@ -107,7 +107,8 @@ def _seen_by(ports: Ports, who: Identity) -> list[dict[str, Any]]:
 
 def _view(ports: Ports, name: str) -> dict[str, Any]:
     """The status, and what a page must know to show an item: its field, and the value of white."""
-    project, status = ports.projects.get(name), report.status(ports, name)
+    status = report.status(ports, name)
+    project = ports.projects.get(name, status["edition"])
     maximum = project.features.maximum if project.features.kind == "pixels" else 255.0
     return {
         **status,
