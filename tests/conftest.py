@@ -21,13 +21,16 @@ def _own_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 ALONE = ("dispatch", "docs", "e2e", "page", "workers")
 """Folders whose tests start whole services, kill them or watch the clock: a busy machine would change what they see."""
+BESIDE = ("docs/test_pages_of_commands.py", "docs/test_reference.py", "e2e/test_demo_judgement.py")
+"""Modules of these folders that start no service."""
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark what must run by itself, and leave out tests of a GPU where there is none: no gap in what CI proves."""
     for item in items:
-        if any(item.path.is_relative_to(HERE / folder) for folder in ALONE):
+        inside = item.path.relative_to(HERE)
+        if inside.parts[0] in ALONE and inside.as_posix() not in BESIDE:
             item.add_marker("alone")
     if any(item.get_closest_marker("gpu") for item in items):
         import torch
