@@ -13,7 +13,7 @@ from labelloop.domain.states import Lane
 from labelloop.loop import once, spread
 from labelloop.loop.credit import Credit
 from labelloop.loop.evidence import EvidenceSource, probabilities_of
-from labelloop.loop.minority import Minority, grows
+from labelloop.loop.minority import Minority, Order, grows
 from labelloop.loop.pool import PoolView
 from labelloop.loop.shares import begun, grown
 from labelloop.loop.texts import Texts
@@ -112,17 +112,19 @@ class _Composer:
         if rare is not None:
             shares = grown(shares, rare.wish()) if rare.hopeful else begun(shares)
         orders: dict[Lane, Ranked] = {}
+        found: Order | None = None
         if Lane.INFORMATIVE in shares:
             orders[Lane.INFORMATIVE] = self._once(self._cold()) if best is None else self._by_score(best)
         if rare is not None and rare.hopeful and Lane.MINORITY in shares:
-            orders[Lane.MINORITY] = self._minority(rare, besides=self._early(orders, shares))
+            found = rare.order()
+            orders[Lane.MINORITY] = self._minority(found, besides=self._early(orders, shares))
         lanes = _part(orders, shares)
         if Lane.AUDIT in shares:
             lanes[Lane.AUDIT] = self._head(Ranked.of(view.reserve, chance=view.reserve_share))
         if rare is None:
             return Composed(lanes=lanes, shares=shares, credit=past)
         served = lanes[Lane.MINORITY].numbers if Lane.MINORITY in lanes else view.waiting[:0]
-        return Composed(lanes=lanes, shares=shares, credit=rare.noted(served), mute=rare.muteness())
+        return Composed(lanes=lanes, shares=shares, credit=rare.noted(found, served), mute=rare.muteness())
 
     def _best(self) -> Best:
         """Room for all that a window or a shortlist can hold; ties fall by lot."""
@@ -160,9 +162,8 @@ class _Composer:
         ranked = Ranked.of(best.numbers, scores=best.scores)[order]
         return self._at_random(ranked) if project.strategy.kind == "random" else self._head(ranked)
 
-    def _minority(self, rare: Minority, *, besides: Ints | None) -> Ranked:
+    def _minority(self, order: Order, *, besides: Ints | None) -> Ranked:
         """The lane's own order, less what is like the items that the other lane asks early."""
-        order = rare.order()
         return self._once(self._head(Ranked.of(order.numbers, scores=order.scores)), besides=besides)
 
     def _early(self, orders: Mapping[Lane, Ranked], shares: Mapping[Lane, float]) -> Ints | None:

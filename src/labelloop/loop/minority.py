@@ -40,6 +40,58 @@ class Order:
     """(k,) the place in `ways` of the way that brought each."""
     ways: tuple[Way, ...]
 
+    def asked(self, served: Ints, sought: Ints) -> list[Asked]:
+        """Of the first that are served those that something was promised of: the next round looks for their answers."""
+        origin = dict(zip(self.numbers.tolist(), self.origin.tolist(), strict=True))
+        promised = [dict(zip(way.numbers.tolist(), way.promises.tolist(), strict=False)) for way in self.ways]
+        found = []
+        for number in served[:NOTED].tolist():
+            way = self.ways[origin[number]]
+            if (promise := promised[origin[number]].get(number)) is not None:
+                codes = (way.code,) if way.code >= 0 else tuple(sought.tolist())
+                found.append(Asked(item=number, way=way.name, codes=codes, promise=promise))
+        return found
+
+
+class _Sight:
+    """What a model makes of the waiting items for this lane, a block at a time: borders of classes, doubt, muteness."""
+
+    def __init__(self, project: Project, view: PoolView, source: EvidenceSource, sought: Ints, *, ties: int) -> None:
+        self._source, self._sought, self._counts = source, sought, view.class_counts
+        known, window = source.reliability(), view.most(project)
+        self._said = mute.Said(len(view.class_counts))
+        # Between two classes all doubt is the same; among more, the margin looks at the likeliest two alone.
+        self.doubt = Best(window, ties) if len(view.class_counts) > 2 and len(sought) else None
+        self.borders = Contenders(
+            window,
+            view.class_counts,
+            seed=ties,
+            targets=targets(project),
+            at=_cuts(project, view, source),
+            sure=None if known is None else np.array(known),
+        )
+
+    def add(self, numbers: Ints, probabilities: Floats) -> None:
+        self.borders.add(numbers, probabilities)
+        self._said.add(probabilities)
+        if self.doubt is not None:
+            self.doubt.add(numbers, acquisition.entropy(probabilities))
+
+    def mute(self, *, unlabeled: float) -> Floats:
+        """How mute the model is about each class (classes,); of one without a label only the caller can say."""
+        return np.where(self._counts > 0, self._said.mute(), unlabeled)
+
+    def way(self, name: str, numbers: Ints) -> Way:
+        """A way that promises what the model believes."""
+        return Way.by(name, -1, numbers, self.belief(numbers[:NOTED]))
+
+    def belief(self, numbers: Ints) -> Floats:
+        """The probability of the classes that are sought (k,), by the model."""
+        if not len(self._sought) or not len(numbers):
+            return np.zeros(len(numbers))
+        together: Floats = probabilities_of(self._source, numbers)[:, self._sought].sum(axis=1, dtype=np.float64)
+        return np.minimum(together, 1)
+
 
 class Minority:
     """The lane's order in one round. Feed it the waiting items, a block at a time, then ask for the order.
@@ -58,49 +110,30 @@ class Minority:
         mentions: Mentions | None = None,
         past: Credit | None = None,
     ) -> None:
-        self._project, self._view, self._source = project, view, source
-        self._window, self._ties = view.most(project), int(rng.integers(2**63))
+        self._project, self._view = project, view
+        ties = int(rng.integers(2**63))
         self.hunt = Hunt(project, view, source, rng, cold=cold, mentions=mentions)
         self._short = mute.short(view.class_counts, targets(project))
         self._sought = np.union1d(self.hunt.codes, np.flatnonzero(self._short))
         self.credit = (past or Credit()).settled(view)
-        self._said = None if cold else mute.Said(len(view.class_counts))
-        self._doubt = Best(self._window, self._ties) if not cold and self._many and len(self._sought) else None
-        self._borders: Contenders | None = None
-        self._made: Order | None = None
-        if not cold:
-            at = _cuts(project, view, source)
-            known = source.reliability()
-            sure = None if known is None else np.array(known)
-            self._borders = Contenders(
-                self._window, view.class_counts, seed=self._ties, targets=targets(project), at=at, sure=sure
-            )
+        self._sight = None if cold else _Sight(project, view, source, self._sought, ties=ties)
 
     @property
     def hopeful(self) -> bool:
         """Whether there is anything to go by: a model, or something to hunt by."""
-        return self._said is not None or self.hunt.hopeful
-
-    @property
-    def _many(self) -> bool:
-        """Between two classes all doubt is the same; among more, the margin looks at the likeliest two alone."""
-        return len(self._view.class_counts) > 2
+        return self._sight is not None or self.hunt.hopeful
 
     def add(self, numbers: Ints, probabilities: Floats | None) -> None:
         """Take a block of the waiting items, and what the model says of them, if there is one."""
-        if self._borders is not None and self._said is not None and probabilities is not None:
-            self._borders.add(numbers, probabilities)
-            self._said.add(probabilities)
-            if self._doubt is not None:
-                self._doubt.add(numbers, acquisition.entropy(probabilities))
+        if self._sight is not None and probabilities is not None:
+            self._sight.add(numbers, probabilities)
         self.hunt.add(numbers, probabilities)
 
     def muteness(self) -> dict[str, float]:
         """How mute the model is about each class that the labels are short of, 1 where it never names it."""
-        if self._said is None:
+        if self._sight is None:
             return {}
-        quiet = np.where(self._view.class_counts > 0, self._said.mute(), 1.0)
-        names = schema.of(self._project).classes
+        quiet, names = self._sight.mute(unlabeled=1.0), schema.of(self._project).classes
         return {names[code]: float(quiet[code]) for code in np.flatnonzero(self._short).tolist()}
 
     def wish(self) -> float:
@@ -108,27 +141,16 @@ class Minority:
 
         The mean muteness over the classes that the labels are short of, as far as it is well spent (`Credit.worth`).
         """
-        if self._said is None or not grows(self._project, self._view):
+        if self._sight is None or not grows(self._project, self._view):
             return 0.0
         counts = self._view.class_counts
-        hope = _UNSEEN * _OFTEN / (_OFTEN + counts.sum())
-        quiet = np.where(counts > 0, self._said.mute(), hope)[self._short]
+        quiet = self._sight.mute(unlabeled=_UNSEEN * _OFTEN / (_OFTEN + counts.sum()))[self._short]
         worth = self.credit.worth(self.credit.elsewhere(counts, self._sought))
         return self._project.minority.grow_to * float(quiet.mean()) * worth
 
-    def noted(self, served: Ints) -> Credit:
+    def noted(self, made: Order | None, served: Ints) -> Credit:
         """What the next round is told: the credit so far, and by which way each of the first that are served came."""
-        if self._made is None:
-            return self.credit
-        made, first, asked = self._made, served[:NOTED], []
-        origin = dict(zip(made.numbers.tolist(), made.origin.tolist(), strict=True))
-        promised = [dict(zip(way.numbers.tolist(), way.promises.tolist(), strict=False)) for way in made.ways]
-        for number in first.tolist():
-            way = made.ways[origin[number]]
-            if (promise := promised[origin[number]].get(number)) is not None:
-                codes = (way.code,) if way.code >= 0 else tuple(self._sought.tolist())
-                asked.append(Asked(item=number, way=way.name, codes=codes, promise=promise))
-        return self.credit.noting(asked)
+        return self.credit if made is None else self.credit.noting(made.asked(served, self._sought))
 
     def order(self) -> Order:
         """At most `lanes.window` long; empty where there is neither a model nor anything to hunt by.
@@ -137,44 +159,31 @@ class Minority:
         several classes share in equal parts.
         """
         ways, wanted, scores = self.hunt.ways(), {}, {}
-        if self._borders is not None:
-            best, codes = self._borders.wanted()
+        if self._sight is not None:
+            best, codes = self._sight.borders.wanted()
             wanted = dict(zip(best.numbers.tolist(), codes.tolist(), strict=True))
-            if not ways and self._doubt is None:
+            if not ways and self._sight.doubt is None:
                 scores = dict(zip(best.numbers.tolist(), best.scores.tolist(), strict=True))
-            ways.append(self._by_model("borders", best.numbers))
-        if self._doubt is not None:
-            ways.append(self._by_model("doubt", self._doubt.numbers))
+            ways.append(self._sight.way("borders", best.numbers))
+            if self._sight.doubt is not None:
+                ways.append(self._sight.way("doubt", self._sight.doubt.numbers))
         hunted = len({way.code for way in ways if way.code >= 0})
         weights = [
             max(self.credit.corrected(way.name, way.promise), LEAST) / (hunted if way.code >= 0 else 1) for way in ways
         ]
-        numbers, origin = selection.interleaved([way.numbers for way in ways], weights)
-        numbers, origin = numbers[: self._window], origin[: self._window]
-        self._made = Order(
-            numbers=numbers,
-            scores=np.array([scores[number] for number in numbers.tolist()]) if scores else self._belief(numbers),
-            wanted=np.array(
-                [
-                    ways[at].code if ways[at].code >= 0 else wanted.get(number, -1)
-                    for number, at in zip(numbers.tolist(), origin.tolist(), strict=True)
-                ],
-                dtype=np.int64,
-            ),
-            origin=origin,
-            ways=tuple(ways),
+        window = self._view.most(self._project)
+        numbers, origin = (part[:window] for part in selection.interleaved([way.numbers for way in ways], weights))
+        if scores:
+            shown = np.array([scores[number] for number in numbers.tolist()])
+        else:
+            shown = np.zeros(len(numbers)) if self._sight is None else self._sight.belief(numbers)
+        asked_for = [
+            ways[at].code if ways[at].code >= 0 else wanted.get(number, -1)
+            for number, at in zip(numbers.tolist(), origin.tolist(), strict=True)
+        ]
+        return Order(
+            numbers=numbers, scores=shown, wanted=np.array(asked_for, dtype=np.int64), origin=origin, ways=tuple(ways)
         )
-        return self._made
-
-    def _by_model(self, name: str, numbers: Ints) -> Way:
-        return Way.by(name, -1, numbers, self._belief(numbers[:NOTED]))
-
-    def _belief(self, numbers: Ints) -> Floats:
-        """The probability of the classes that are sought (k,), by the model; 0 without."""
-        if self._said is None or not len(self._sought) or not len(numbers):
-            return np.zeros(len(numbers))
-        together: Floats = probabilities_of(self._source, numbers)[:, self._sought].sum(axis=1, dtype=np.float64)
-        return np.minimum(together, 1)
 
 
 def grows(project: Project, view: PoolView) -> bool:
