@@ -29,6 +29,10 @@ BASE = {
             {"source": {"score": "f1:sapm", "data": {"kind": "bundled", "name": "iris"}}},
             "source.score: 'sapm' is no class; the classes are a, b",
         ),
+        (
+            {"source": {"score": "acuracy", "data": {"kind": "bundled", "name": "iris"}}},
+            "unknown 'acuracy'; known: a",
+        ),
     ],
 )
 def test_a_file_that_cannot_work_is_refused(ports, changes, part):

@@ -8,10 +8,10 @@ from sklearn import metrics
 
 from labelloop.domain.errors import InvalidProject
 from labelloop.domain.states import Lane
+from labelloop.measures import in_words, scorer
 from labelloop.simulation.arms import arm, own_name
 from labelloop.simulation.lanes import Turns
 from labelloop.simulation.results import Curve, Simulation, first_at
-from labelloop.simulation.score import in_words, scorer
 from labelloop.simulation.table import price, table
 
 

@@ -10,10 +10,10 @@ from labelloop.domain.errors import BadArtifact
 from labelloop.domain.types import ModelNumber
 from labelloop.loop.train import load_model
 from labelloop.maths import estimation
+from labelloop.measures import score_name, scorer
 from labelloop.ports import Ports
 from labelloop.projects import Project
 from labelloop.simulation import data as sets
-from labelloop.simulation.score import score_name, scorer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

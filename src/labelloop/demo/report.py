@@ -17,9 +17,9 @@ from labelloop.demo.display import WORDS, estimate
 from labelloop.demo.evidence import Asked, Point
 from labelloop.demo.watch import Snapshot
 from labelloop.domain.types import Estimate
+from labelloop.measures import in_words
 from labelloop.projects import Project
 from labelloop.simulation.results import Simulation
-from labelloop.simulation.score import in_words
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 from croniter import croniter
 
-from labelloop import schema, strategies
+from labelloop import measures, schema, strategies
 from labelloop.domain.errors import InvalidProject
 from labelloop.domain.types import Subject
 from labelloop.ports import Estimators, Ports
@@ -35,11 +35,7 @@ def check(estimators: Estimators, project: Project) -> None:
         )
     if not any(project.minority.targets.get(name, 1.0) for name in schema.of(project).classes or ["any"]):
         raise InvalidProject("minority.targets: every class has target 0; give one a weight, or leave the section out")
-    _, _, scored = (project.source.score if project.source else "").partition(":")
-    if scored and scored not in schema.of(project).classes:
-        raise InvalidProject(
-            f"source.score: {scored!r} is no class; the classes are {', '.join(schema.of(project).classes)}"
-        )
+    measures.scorer(project)
     estimators.check(project.model)
     if project.synthetic is not None:
         estimators.check_synthetic(project.synthetic)

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from labelloop.domain.errors import Invalid
+from labelloop.measures import in_words
 from labelloop.projects import ModelSpec, Project
 from labelloop.settings import Settings
 from labelloop.simulation import oracles, table, variants
@@ -20,7 +21,6 @@ from labelloop.simulation.oracles import Oracles
 from labelloop.simulation.overall import overall
 from labelloop.simulation.results import Simulation
 from labelloop.simulation.run import Asked, Beat, LabeledSet, of_source, run_all
-from labelloop.simulation.score import in_words
 
 
 def simulate(  # noqa: PLR0913 - one keyword per option of the command

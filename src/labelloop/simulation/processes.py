@@ -18,13 +18,13 @@ from threadpoolctl import threadpool_limits
 from labelloop.adapters.estimators import EstimatorKinds
 from labelloop.domain.errors import Unavailable
 from labelloop.loop.fitting import fit
+from labelloop.measures import scorer
 from labelloop.projects import Project
 from labelloop.settings import THREAD_VARIABLES
 from labelloop.simulation.arms import arm
 from labelloop.simulation.data import Data
 from labelloop.simulation.replay import Terms, replay
 from labelloop.simulation.results import Curve
-from labelloop.simulation.score import scorer
 
 ALL = "all labels"
 """How the fit on the whole pool is called."""

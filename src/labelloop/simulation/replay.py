@@ -22,6 +22,7 @@ from labelloop.loop.pool import PoolView, guessed_about
 from labelloop.maths import degeneracy
 from labelloop.maths.arrays import Floats, Ints, Matrix
 from labelloop.maths.rarity import Surroundings
+from labelloop.measures import scorer
 from labelloop.ports import Estimators
 from labelloop.projects import AutoStrategy, Project
 from labelloop.simulation.arms import arm
@@ -29,7 +30,6 @@ from labelloop.simulation.data import Data
 from labelloop.simulation.lanes import Turns
 from labelloop.simulation.oracles import Oracles, answers
 from labelloop.simulation.results import Curve
-from labelloop.simulation.score import scorer
 from labelloop.strategies import Evidence, Need, Strategy
 
 

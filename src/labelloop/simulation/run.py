@@ -12,6 +12,7 @@ from typing import Any
 from labelloop import schema
 from labelloop.adapters.estimators import EstimatorKinds
 from labelloop.domain.errors import Invalid
+from labelloop.measures import score_name, scorer
 from labelloop.projects import ModelSpec, Project
 from labelloop.simulation import data as sets
 from labelloop.simulation import kept, oracles, variants
@@ -21,7 +22,6 @@ from labelloop.simulation.oracles import Oracles
 from labelloop.simulation.processes import ALL, Task, cores, full_data_score, one_thread, play_all
 from labelloop.simulation.replay import Terms
 from labelloop.simulation.results import Curve, Simulation
-from labelloop.simulation.score import score_name, scorer
 from labelloop.simulation.variants import Arm
 from labelloop.simulation.voices import playable
 

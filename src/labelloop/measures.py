@@ -1,4 +1,4 @@
-"""The score of a project's models on the test set, by its name in the project file."""
+"""measures: what `source.score` of a project file names, as a function of predictions; `maths.metrics` computes it."""
 
 from collections.abc import Callable
 
@@ -26,11 +26,9 @@ def scorer(project: Project) -> Score:
         return _accuracy if name == "accuracy" else _macro_f1
     if name not in OF_ONE:
         known = ", ".join((*OF_ALL, *(f"{one}:CLASS" for one in OF_ONE)))
-        raise InvalidProject(f"project {project.name}: unknown source.score {score_name(project)!r}; known: {known}.")
+        raise InvalidProject(f"source.score: unknown {score_name(project)!r}; known: {known}")
     if label not in classes:
-        raise InvalidProject(
-            f"project {project.name}: source.score needs a class of {', '.join(classes)}, not {label!r}."
-        )
+        raise InvalidProject(f"source.score: {label!r} is no class; the classes are {', '.join(classes)}")
     code = classes.index(label)
     return _f1_of(code) if name == "f1" else _average_precision_of(code)
 
