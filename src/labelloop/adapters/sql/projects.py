@@ -6,7 +6,7 @@ from typing import NamedTuple
 import orjson
 from sqlalchemy import select, update
 
-from labelloop.adapters.sql import tables
+from labelloop.adapters.sql import removal, tables
 from labelloop.adapters.sql.database import Database
 from labelloop.adapters.sql.driver import Driver, statement
 from labelloop.adapters.sql.tables import EPOCH, MICROSECOND
@@ -23,11 +23,12 @@ class SqlProjects:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._parsed: dict[str, Project] = {}
+        self._parsed: dict[int, Project] = {}
 
     def create(self, project: Project, now: datetime) -> None:
         spec = project.model_dump(mode="json")
         with self._database.write() as connection:
+            removal.refuse_going(connection, project.name)
             row = {"name": project.name, "spec": spec, "state": ProjectState.ACTIVE, "created_at": now}
             new = self._database.insert(_rows).on_conflict_do_nothing(index_elements=["name"])
             connection.execute(new, row)
@@ -41,19 +42,21 @@ class SqlProjects:
             )
 
     def get(self, name: str) -> Project:
-        known = self._parsed.get(name)
+        project = self._database.id_of(name)
+        known = self._parsed.get(project)
         if known is not None:
             return known
-        project = self._database.id_of(name)
         with self._database.read(hot=True) as connection:
             spec = connection.execute(select(_rows.c.spec).where(_rows.c.id == project)).scalar_one()
         # A project's file never changes, so it is read and checked once per process.
-        return self._parsed.setdefault(name, parse(spec, name))
+        return self._parsed.setdefault(project, parse(spec, name))
 
     def row(self, name: str) -> ProjectRow:
         project = self._database.id_of(name)
         with self._database.read(hot=True) as connection:
             row = _Row(*Driver(connection).rows(_ROW, project)[0])
+            if not ProjectState(row.state).there:
+                raise self._database.unknown(name, connection)
         return ProjectRow(
             name=name,
             state=ProjectState(row.state),
@@ -69,7 +72,8 @@ class SqlProjects:
 
     def names(self) -> list[str]:
         with self._database.read() as connection:
-            return list(connection.execute(select(_rows.c.name).order_by(_rows.c.name)).scalars())
+            there = select(_rows.c.name).where(_rows.c.state.in_([one for one in ProjectState if one.there]))
+            return list(connection.execute(there.order_by(_rows.c.name)).scalars())
 
     def set_state(self, name: str, state: ProjectState) -> None:
         project = self._database.id_of(name)
