@@ -9,19 +9,21 @@ import time
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Column, Connection, Select, Table, and_, delete, exists, func, select, tuple_, update
 
 from labelloop.adapters.sql import tables
-from labelloop.adapters.sql.database import Database, original
+from labelloop.adapters.sql.database import STUDIED_FROM, Database, original
 from labelloop.domain.errors import ProjectExists
 from labelloop.domain.states import JobState, ProjectState
 from labelloop.domain.types import Departure, Extent
 
 _projects, _jobs, _keys = tables.project, tables.job, tables.api_key
-PIECE, PIECE_POSTGRESQL = 500, 10_000
-"""Rows that go at once: some milliseconds for which others' answers wait on SQLite; on PostgreSQL nobody waits."""
+LEAST, MOST = 50, 10_000
+"""Rows that go at once."""
+PIECE_SECONDS = 0.005
+"""On SQLite so many go at once that it takes about so long, for others' answers wait. On PostgreSQL nobody waits."""
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _STAYS = frozenset({"id", "name", "state", "created_at"})
 """Columns of a tombstone that say something."""
@@ -38,6 +40,7 @@ class SqlRemovals:
             return _extent(connection, self._find(connection, name).id, name)
 
     def begin(self, name: str) -> tuple[Departure, Extent]:
+        extent = self.extent(name)  # before, for to count takes long
         with self._database.begin() as connection:
             found = self._find(connection, name)
             # The one lock that also waits for those who write rows of the project without holding it.
@@ -45,12 +48,11 @@ class SqlRemovals:
             state, still = connection.execute(held).one()
             if still != name:  # buried meanwhile
                 raise self._database.unknown(name, connection)
-            extent = _extent(connection, found.id, name)
             marked = update(_projects).where(_projects.c.id == found.id)
             connection.execute(marked.values(state=ProjectState.DELETING))
-            connection.execute(delete(_keys).where(_keys.c.project == name))
-            self._database.forget(name)
-        return replace(found, new=ProjectState(state).there), extent
+            keys = connection.execute(delete(_keys).where(_keys.c.project == name)).rowcount
+        self._database.forget(name)
+        return replace(found, new=ProjectState(state).there), replace(extent, keys=int(keys))
 
     def departing(self) -> list[Departure]:
         with self._database.read() as connection:
@@ -76,12 +78,14 @@ class SqlRemovals:
         for table in _tables():
             if table is _jobs and not jobs:
                 continue
-            gone, size = 0, PIECE if self._database.sqlite else PIECE_POSTGRESQL
-            while (piece := self._piece(table, one.id, size)) == size:
-                gone += piece
+            size, total = LEAST if self._database.sqlite else MOST, 0
+            while gone := self._piece(table, one.id, size):
+                total += gone.rows
                 if time.monotonic() >= until:
                     return False
-            if gone + piece >= size:
+                if self._database.sqlite:
+                    size = int(min(max(size * PIECE_SECONDS / gone.seconds, LEAST), MOST))
+            if total >= STUDIED_FROM:
                 self._database.tidy(table)
         return True
 
@@ -109,23 +113,26 @@ class SqlRemovals:
                 return _departure(row)
         raise self._database.unknown(name, connection)
 
-    def _piece(self, table: Table, project: int, size: int) -> int:
-        """Delete so many rows at most, and rest. Returns how many there were."""
+    def _piece(self, table: Table, project: int, size: int) -> "_Piece | None":
+        """Delete so many rows at most, and rest. None where none is left."""
         key = list(table.primary_key.columns)
         some = select(*key).where(_own(table) == project).limit(size)
-        began = time.monotonic()
+        with self._database.read() as connection:
+            if connection.execute(some.limit(1)).first() is None:  # no writer has to wait for us
+                return None
         with self._database.begin([project]) as connection:
-            if self._database.sqlite:
-                # What is deleted by law shall not be read in the free pages of the file either.
-                connection.exec_driver_sql("PRAGMA secure_delete=ON").close()
-            try:
-                gone = int(connection.execute(delete(table).where(tuple_(*key).in_(some))).rowcount)
-            finally:
-                if self._database.sqlite:
-                    connection.exec_driver_sql("PRAGMA secure_delete=OFF").close()
-        if gone:
-            self._database.rest(began)
-        return gone
+            began = time.monotonic()
+            rows = int(connection.execute(delete(table).where(tuple_(*key).in_(some))).rowcount)
+            took = time.monotonic() - began
+        self._database.rest(began)
+        return _Piece(rows, max(took, 1e-6))
+
+
+class _Piece(NamedTuple):
+    """So many rows went, and deleting them took so long, without the commit."""
+
+    rows: int
+    seconds: float
 
 
 def refuse_going(connection: Connection, name: str) -> None:
