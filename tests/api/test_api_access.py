@@ -39,10 +39,11 @@ def test_operation_ids_are_given_and_unique():
 
 
 def test_no_get_changes_anything():
-    """Every call that changes state is a POST, so that no link or picture can trigger it."""
+    """Every call that changes state is a POST or a DELETE, so that no link or picture can trigger it."""
     changing = {"create_project", "ingest", "lease", "renew", "release", "skip", "annotate", "plan", "train", "promote"}
     changing |= {"pause", "resume", "create_key", "prioritize", "prioritize_items", "draw_map"}
     assert {route.operation_id for route in ROUTES if route.methods == {"POST"}} == changing
+    assert {route.operation_id for route in ROUTES if route.methods == {"DELETE"}} == {"delete_project"}
 
 
 @pytest.mark.parametrize(

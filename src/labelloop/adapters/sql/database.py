@@ -8,7 +8,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
@@ -45,9 +45,9 @@ _DOUBLED = text("""
 _THERE = ", ".join(f"'{state}'" for state in ProjectState if state.there)
 _NAMES = statement(f"SELECT name, id FROM project WHERE state IN ({_THERE})")  # noqa: S608 - our own words
 _STILL = statement(f"SELECT name FROM project WHERE id = ? AND state IN ({_THERE})")  # noqa: S608 - our own words
-_GONE = statement(f"SELECT id FROM project WHERE id IN [?] AND state NOT IN ({_THERE})")  # noqa: S608 - our own words
-_HELD = statement("SELECT id FROM project WHERE id IN [?] ORDER BY id FOR NO KEY UPDATE")
-_TOUCHED = statement("SELECT id FROM project WHERE id IN [?] FOR KEY SHARE")
+_SEEN = statement("SELECT id, state FROM project WHERE id IN [?]")
+_HELD = statement("SELECT id, state FROM project WHERE id IN [?] ORDER BY id FOR NO KEY UPDATE")
+_TOUCHED = statement("SELECT id, state FROM project WHERE id IN [?] FOR KEY SHARE")
 """Locks of PostgreSQL: against other writers of a project, and only against its deletion."""
 _GOING = "labelloop_going"
 """Under this name a connection knows which of its transaction's projects are being deleted."""
@@ -133,12 +133,9 @@ class Database:
         with _translated(), self._turn, self._writing.begin() as connection:
             if hot and self._hurry:
                 self._hurry(connection)
-            driver = Driver(connection)
-            for asked, ids in ((_HELD, held), (_TOUCHED, touched)) if not self.sqlite else ():
-                if ids:
-                    driver.rows(asked, ids)
-            named = held + touched
-            connection.info[_GOING] = {row[0] for row in driver.rows(_GONE, named)} if named else set()
+            named = [(_SEEN, held + touched)] if self.sqlite else [(_HELD, held), (_TOUCHED, touched)]
+            rows = [row for asked, ids in named if ids for row in Driver(connection).rows(asked, ids)]
+            connection.info[_GOING] = {number for number, state in rows if not ProjectState(state).there}
             yield connection
             if self.sqlite:
                 _still_open(connection)
@@ -189,11 +186,16 @@ class Database:
     def tidy(self, table: Table) -> None:
         """Let PostgreSQL clear away the many rows of a table that were deleted; SQLite does so as it goes.
 
-        Each deletion of a parent looks for its children, and would walk over all those that are gone.
+        Each deletion of a parent looks for its children, and would walk over all those that are gone. Where it takes
+        too long, PostgreSQL's own turn comes.
         """
         if self.sqlite:
             return
-        with _translated(), self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        with (
+            suppress(Unavailable),
+            _translated(),
+            self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection,
+        ):
             connection.execute(text(f"VACUUM ANALYZE {connection.dialect.identifier_preparer.quote(table.name)}"))
 
     def insert(self, table: Table) -> Any:
