@@ -108,7 +108,7 @@ def _run(job_id: str, attempt: int, work: Callable[[Ports, Job, Beat], Mapping[s
             if job is not None:
                 _run_claimed(hand, job, attempt, work)
     except (UnknownJob, UnknownProject) as error:
-        log.info("job.gone", job=job_id, reason=error.detail)
+        _let_go(hand, JobId(job_id), attempt, error)
 
 
 def _run_claimed(hand: Ports, job: Job, attempt: int, work: Callable[[Ports, Job, Beat], Mapping[str, Any]]) -> None:
@@ -150,13 +150,18 @@ def _deleted(hand: Ports, job: Job, attempt: int) -> bool:
     try:
         hand.projects.row(job.project)
     except UnknownProject as error:
-        problem = {"type": error.slug, "title": type(error).__name__, "detail": error.detail}
-        hand.jobs.finish(job.id, attempt, now=hand.clock.now(), result=None, problem=problem)
-        log.info("job.gone", job=job.id, reason=error.detail)
+        _let_go(hand, job.id, attempt, error)
         return True
     except LabelloopError:
         return False
     return False
+
+
+def _let_go(hand: Ports, job: JobId, attempt: int, error: LabelloopError) -> None:
+    """End a job, where it is still known: a deletion waits for those that run."""
+    problem = {"type": error.slug, "title": type(error).__name__, "detail": error.detail}
+    hand.jobs.finish(job, attempt, now=hand.clock.now(), result=None, problem=problem)
+    log.info("job.gone", job=job, reason=error.detail)
 
 
 @contextmanager

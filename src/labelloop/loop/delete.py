@@ -88,7 +88,7 @@ def _pass(ports: Ports, one: Departure, *, settled: bool) -> Wait | None:
     # Looked at first: what somebody writes until he stops goes in this very pass.
     working = ports.claims.held(one.name) or ports.removals.at_work(one, ports.clock.now() - SILENCE) > 0
     if not one.buried:
-        ports.artifacts.drop(ports.removals.artifacts(one), ports.removals.needed)
+        _drop_artifacts(ports, one)
         if not ports.removals.remove(one, seconds=STEP_SECONDS, jobs=not working):
             return Wait.ROWS
         if working:
@@ -101,6 +101,12 @@ def _pass(ports: Ports, one: Departure, *, settled: bool) -> Wait | None:
     if not ports.removals.bury(one, ports.clock.now(), order_gone=gone):
         return Wait.ROWS
     return None if gone else Wait.REDIS
+
+
+@lru_cache(maxsize=1_000)
+def _drop_artifacts(ports: Ports, one: Departure) -> None:
+    """Once is enough in each process: since the mark no row came to refer to others, and who wanted one drops it."""
+    ports.artifacts.drop(ports.removals.artifacts(one), ports.removals.needed)
 
 
 def _order_gone(ports: Ports, name: str) -> bool:
