@@ -5,6 +5,7 @@ A thread ticks over all projects; the main thread works the queue that others nu
 
 import threading
 import time
+from contextlib import suppress
 
 from . import process
 
@@ -30,6 +31,8 @@ def main() -> None:
 def _tick(over: threading.Event) -> None:
     """Lead, or wait to lead; whatever goes wrong is logged once and tried again."""
     from labelloop import jobs
+    from labelloop.domain.errors import UnknownProject
+    from labelloop.loop.delete import go_on
     from labelloop.loop.tend import tend
 
     from .troubles import Troubles
@@ -44,8 +47,11 @@ def _tick(over: threading.Event) -> None:
                     continue
                 thorough = time.monotonic() >= thorough_at
                 for name in ports.projects.names():
-                    with troubles.logged(name):
+                    with troubles.logged(name), suppress(UnknownProject):  # deleted since its name was read
                         tend(ports, name, thorough=thorough)
+                for departure in ports.removals.departing():
+                    with troubles.logged(departure.name):
+                        go_on(ports, departure)
                 if thorough:
                     ports.ledger.study()
                     thorough_at = time.monotonic() + THOROUGH_SECONDS

@@ -8,14 +8,14 @@ the process that runs it dies; others see it by its silence.
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from typing import Any
 
 import structlog
 
 from labelloop import telemetry, wiring
-from labelloop.domain.errors import LabelloopError, Unavailable
+from labelloop.domain.errors import LabelloopError, Unavailable, UnknownJob, UnknownProject
 from labelloop.domain.states import JobKind
 from labelloop.domain.types import Job, JobId
 from labelloop.loop import map as mapping
@@ -87,8 +87,9 @@ def draw(job_id: str, attempt: int) -> None:
 
 
 def tidy(project: str) -> None:
-    """Tend one project now; the steward's own ticks come anyway."""
-    tending.tend(ports(), project, thorough=False)
+    """Tend one project now; the steward's own ticks come anyway. One that was deleted meanwhile needs nothing."""
+    with suppress(UnknownProject):
+        tending.tend(ports(), project, thorough=False)
 
 
 @cache
@@ -101,10 +102,13 @@ def ports() -> Ports:
 
 def _run(job_id: str, attempt: int, work: Callable[[Ports, Job, Beat], Mapping[str, Any]]) -> None:
     hand = ports()
-    with hand.claims.hold(JobId(job_id), attempt) as ours:
-        job = hand.jobs.claim(JobId(job_id), attempt, hand.clock.now()) if ours else None
-        if job is not None:
-            _run_claimed(hand, job, attempt, work)
+    try:
+        with hand.claims.hold(JobId(job_id), attempt) as ours:
+            job = hand.jobs.claim(JobId(job_id), attempt, hand.clock.now()) if ours else None
+            if job is not None:
+                _run_claimed(hand, job, attempt, work)
+    except (UnknownJob, UnknownProject) as error:
+        _let_go(hand, JobId(job_id), attempt, error)
 
 
 def _run_claimed(hand: Ports, job: Job, attempt: int, work: Callable[[Ports, Job, Beat], Mapping[str, Any]]) -> None:
@@ -119,14 +123,19 @@ def _run_claimed(hand: Ports, job: Job, attempt: int, work: Callable[[Ports, Job
         with _alive(hand, job, attempt) as beat:
             result = {**work(hand, job, beat), "resolved": resolved}
     except Overtaken:
-        note.warning("job.overtaken")
+        if not _deleted(hand, job, attempt):
+            note.warning("job.overtaken")
         return
     except Unavailable as error:
         note.warning("job.interrupted", reason=error.detail)  # it stays running and silent: the steward repeats it
         return
     except LabelloopError as error:
+        if _deleted(hand, job, attempt):
+            return
         problem = {"type": error.slug, "title": type(error).__name__, "detail": error.detail, **error.ids}
     except Exception as error:  # noqa: BLE001 - whatever it is, the job must end with a reason
+        if _deleted(hand, job, attempt):
+            return
         note.exception("job.crashed")
         problem = {"type": "crashed", "title": type(error).__name__, "detail": f"{type(error).__name__}: {error}"}
     if problem is not None:
@@ -134,6 +143,25 @@ def _run_claimed(hand: Ports, job: Job, attempt: int, work: Callable[[Ports, Job
     hand.jobs.finish(job.id, attempt, now=hand.clock.now(), result=result, problem=problem)
     (note.info if problem is None else note.warning)("job.finished", result=result, problem=problem)
     hand.bus.nudge(job.project)
+
+
+def _deleted(hand: Ports, job: Job, attempt: int) -> bool:
+    """Whether a job ends because its project is being deleted, which is nothing to worry about; then it is over."""
+    try:
+        hand.projects.row(job.project)
+    except UnknownProject as error:
+        _let_go(hand, job.id, attempt, error)
+        return True
+    except LabelloopError:
+        return False
+    return False
+
+
+def _let_go(hand: Ports, job: JobId, attempt: int, error: LabelloopError) -> None:
+    """End a job, where it is still known: a deletion waits for those that run."""
+    problem = {"type": error.slug, "title": type(error).__name__, "detail": error.detail}
+    hand.jobs.finish(job, attempt, now=hand.clock.now(), result=None, problem=problem)
+    log.info("job.gone", job=job, reason=error.detail)
 
 
 @contextmanager

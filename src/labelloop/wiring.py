@@ -10,6 +10,7 @@ from labelloop.adapters.features.store import FeatureFiles
 from labelloop.adapters.files.artifacts import ArtifactFiles
 from labelloop.adapters.files.claims import ClaimFiles
 from labelloop.adapters.files.columns import ColumnFiles
+from labelloop.adapters.files.folders import ProjectFolders
 from labelloop.adapters.files.maps import MapFiles
 from labelloop.adapters.layouts.planes import Planes
 from labelloop.adapters.redis import connection as redis_connection
@@ -62,6 +63,7 @@ def build(settings: Settings) -> Ports:
         models=store.models,
         jobs=store.jobs,
         keys=store.keys,
+        removals=store.removals,
         queue=queue,
         queue_health=queue,
         bus=RqBus(messages),
@@ -72,6 +74,7 @@ def build(settings: Settings) -> Ports:
         artifacts=ArtifactFiles(settings.home),
         layouts=Planes(settings.home),
         maps=MapFiles(settings.home),
+        folders=ProjectFolders(settings.home),
         lock=RedisLock(connection),
         closing=(store.close, connection.close, messages.close),
     )

@@ -141,3 +141,29 @@ def test_nobody_is_refused_while_one_api_process_takes_over_from_another(up: Up)
     for _ in range(5):
         assert httpx.get(f"{up.state['url']}/readyz", timeout=PATIENCE).status_code == 200
     assert serving.read_text("ascii") != before
+
+
+def test_the_steward_finishes_a_deletion_and_the_name_serves_again(up: Up) -> None:
+    """Whoever marked a project was killed: it goes all the same, and another file of the name is labeled at once."""
+    _retrain(up)
+    database = up.home / "labelloop.db"
+    marking = (
+        f"from labelloop.adapters.sql.store import open_store; open_store('sqlite:///{database}').removals.begin('p')"
+    )
+    subprocess.run([sys.executable, "-c", marking], check=True)
+    headers = {"Authorization": f"Bearer {json.loads((up.home / 'keys.json').read_text())['admin']}"}
+    file = up.home.parent / "p.toml"
+    file.write_text(file.read_text().replace('"b"', '"c", "d"'))
+    _until(lambda: up.cli("project", "create", str(file)).returncode == 0, "the name is free")
+    assert not (up.home / "projects" / "p").exists()
+    assert up.cli("ingest", "p", str(up.home.parent / "p.jsonl")).returncode == 0
+    with httpx.Client(base_url=str(up.state["url"]), headers=headers, timeout=PATIENCE) as http:
+        leased: list[dict[str, str]] = []
+        _until(lambda: leased or leased.extend(http.post("/v1/projects/p/leases", json={}).json()["leases"]), "work")
+        answers = {"annotations": [{"lease": leased[0]["lease"], "label": "d"}]}
+        done = http.post("/v1/projects/p/annotations", json=answers).json()
+        assert [one["outcome"] for one in done["outcomes"]] == ["accepted"]
+        assert http.delete("/v1/projects/p").json()["waits_for"] is None
+        assert http.get("/v1/projects/p").status_code == 404
+    log = (up.home.parent / "log").read_text()
+    assert "Traceback" not in log

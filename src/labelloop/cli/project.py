@@ -1,4 +1,4 @@
-"""`labelloop project`: create, change, show, list, and the schema of a project file."""
+"""`labelloop project`: create, change, show, list, delete, and the schema of a project file."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,9 +12,11 @@ from labelloop.cli.opening import opened
 if TYPE_CHECKING:
     from labelloop.projects import Project
 
-app = typer.Typer(help="Create, change and look at projects.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(help="Create, change, look at and delete projects.", no_args_is_help=True, rich_markup_mode=None)
 
 
+PATIENCE_SECONDS = 60.0
+"""How long `delete` waits for a worker in the middle of a job."""
 ProjectFile = Annotated[Path, typer.Argument(help="A project file, TOML or JSON. See configs/projects.")]
 
 
@@ -176,6 +178,32 @@ def list_(*, as_json: AsJson = False) -> None:
         ["project", "state", "items", "votes", "champion", "round"],
         [(row.name, row.state, row.items, row.spent, row.champion, row.round) for row in rows],
     )
+
+
+@app.command()
+def delete(
+    name: Annotated[str, typer.Argument(help="The project.")],
+    *,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask; for scripts.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Delete a project for good: items, answers, models, files, and the keys that are limited to it.
+
+    Export it before: labelloop export NAME -o labels.jsonl. Nobody gets its items from that moment on, and answers to
+    open leases are not taken any more. Run it again after an interruption; the steward of a running service goes on,
+    too. Afterwards the name is free for another project.
+    """
+    from labelloop.cli.deleting import asked, told
+    from labelloop.loop.delete import delete as delete_all
+
+    with opened() as ports:
+        if not yes:
+            asked(name, ports.removals.extent(name))
+        done = delete_all(ports, name, seconds=float("inf"), patience=PATIENCE_SECONDS)
+    if as_json:
+        console.emit(done)
+    else:
+        told(done)
 
 
 @app.command()

@@ -162,6 +162,13 @@ class Client:
         """Hand out work again."""
         self._post(f"/v1/projects/{project}/resume")
 
+    def delete_project(self, project: str) -> dict[str, Any]:
+        """Delete a project for good, with all labels: `export` it before. Needs the role admin.
+
+        Returns how much went, `{items, annotations, models, keys}`, and `waits_for`: None when its name is free.
+        """
+        return self._connection.call("DELETE", f"/v1/projects/{project}")
+
     def annotators(self, project: str) -> list[dict[str, Any]]:
         """What each annotator did."""
         return list(self._get(f"/v1/projects/{project}/annotators")["annotators"])

@@ -108,7 +108,7 @@ class Conflict(LabelloopError):
 
 
 class ProjectExists(Conflict):
-    """A project of this name exists with another content."""
+    """A project of this name exists with another content, or is still being deleted."""
 
 
 class FixedForGood(Conflict):

@@ -4,10 +4,17 @@ from enum import StrEnum
 
 
 class ProjectState(StrEnum):
-    """Whether a project hands out work."""
+    """Whether a project hands out work. One that is being deleted, or was, is unknown to everybody."""
 
     ACTIVE = "active"
     PAUSED = "paused"
+    DELETING = "deleting"
+    DELETED = "deleted"
+
+    @property
+    def there(self) -> bool:
+        """Whether it exists, as far as users are concerned."""
+        return self in {ProjectState.ACTIVE, ProjectState.PAUSED}
 
 
 class ItemState(StrEnum):

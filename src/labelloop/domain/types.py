@@ -429,6 +429,30 @@ class Edition:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Extent:
+    """What there is of a project: what goes when it is deleted. `keys` are those that are limited to it."""
+
+    items: int
+    annotations: int
+    models: int
+    keys: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Departure:
+    """A project that is being deleted. `new` where it was marked a moment ago.
+
+    `buried` when only a tombstone is left of it in SQL and its name is free.
+    """
+
+    id: int
+    name: str
+    created_at: datetime
+    buried: bool
+    new: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Requirement:
     """A set of skills that items of a project require, all of them, and how many of those items are open.
 

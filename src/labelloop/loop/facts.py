@@ -21,7 +21,6 @@ from labelloop.domain.states import Lane
 from labelloop.domain.types import ItemNumber, Json, Query
 from labelloop.loop.pool import PoolView
 from labelloop.maths.arrays import Ints
-from labelloop.ports import Ports
 from labelloop.projects import Project
 
 _FORMAT = 2
@@ -60,9 +59,9 @@ def numerics() -> dict[str, Json]:
     return {**{name: version(name) for name in _PACKAGES}, "blas": [unique[key] for key in sorted(unique)]}
 
 
-def keep(ports: Ports, facts: Facts, queries: Sequence[Query]) -> dict[str, Json]:
-    """Keep the facts of a round; gives what its row remembers: digests of the facts and of the queries."""
-    return {"facts": ports.artifacts.put(packed(facts)), "queries": digest(queries)}
+def noted(facts: str, queries: Sequence[Query]) -> dict[str, Json]:
+    """What the row of a round remembers of its facts: their digest, and that of the queries."""
+    return {"facts": facts, "queries": digest(queries)}
 
 
 def digest(queries: Sequence[Query]) -> str:

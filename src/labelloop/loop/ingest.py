@@ -8,7 +8,7 @@ from typing import Any
 
 from labelloop import schema
 from labelloop.domain import skills
-from labelloop.domain.errors import Invalid
+from labelloop.domain.errors import Invalid, UnknownProject
 from labelloop.domain.types import IngestReport, InvalidLine, NewItem
 from labelloop.ports import Ports
 from labelloop.projects import Project
@@ -121,13 +121,15 @@ def ingest(
     that comes later. `progress` is told how many lines were handled so far.
 
     Raises:
-        UnknownProject: no such project.
+        UnknownProject: no such project, or it is deleted meanwhile.
     """
-    project = ports.projects.get(name)
+    project, made = ports.projects.get(name), ports.projects.row(name).created_at
     total = IngestReport()
     for chunk in _chunks(row if isinstance(row, InvalidLine) else check(project, row) for row in rows):
         good = [row for row in chunk if isinstance(row, NewItem)]
         bad = tuple(row for row in chunk if isinstance(row, InvalidLine))
+        if ports.projects.row(name).created_at != made:  # these items are not for another one of its name
+            raise UnknownProject(name, ports.projects.names())
         report = ports.pool.add(name, good, ports.clock.now()) if good else IngestReport()
         total = replace(
             total,

@@ -17,6 +17,7 @@ from labelloop.loop import auto, facts, fallback, stability
 from labelloop.loop.compose import Composed, Ranked, compose
 from labelloop.loop.credit import Credit
 from labelloop.loop.featurize import Beat, featurize, shards
+from labelloop.loop.keeping import drop, keeping
 from labelloop.loop.pool import PoolView, look, votes_wanted
 from labelloop.loop.score import ModelEye, ScoredPool, named, score
 from labelloop.loop.shares import of_round
@@ -70,19 +71,21 @@ def plan(ports: Ports, name: str, beat: Beat) -> Round | None:
         past=past.to_json(),
         numerics=facts.numerics(),
     )
-    stats["replay"] = facts.keep(ports, made_of, queries)
     cold = row.champion is None
-    kept = ports.rounds.save(
-        name,
-        queries,
-        strategy=f"cold start: {project.strategy.cold_start.kind}" if cold else project.strategy.kind,
-        seed=seed,
-        model=row.champion,
-        pool_version=row.pool_version,
-        stats=stats,
-        now=ports.clock.now(),
-    )
-    if kept is not None:
+    with keeping(ports, facts.packed(made_of)) as digest:
+        kept = ports.rounds.save(
+            name,
+            queries,
+            strategy=f"cold start: {project.strategy.cold_start.kind}" if cold else project.strategy.kind,
+            seed=seed,
+            model=row.champion,
+            pool_version=row.pool_version,
+            stats=stats | {"replay": facts.noted(digest, queries)},
+            now=ports.clock.now(),
+        )
+    if kept is None:
+        drop(ports, digest)
+    else:
         beat(0.95, "swapping the queue")
         with suppress(Unavailable):  # the steward sees that Redis serves another round, and loads this one
             serve(ports, project, kept, queries)

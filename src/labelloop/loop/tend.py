@@ -165,7 +165,7 @@ _OPEN = frozenset({JobState.DUE, JobState.RUNNING})
 
 def _ask_training(ports: Ports, project: Project, counts: PoolCounts) -> list[str]:
     rules, name = project.retrain, project.name
-    newest = ports.jobs.recent(name, JobKind.TRAIN, 1)
+    made, newest = ports.projects.row(name).created_at, ports.jobs.recent(name, JobKind.TRAIN, 1)
     last = newest[0] if newest else None
     facts = policy.TrainingFacts(
         now=ports.clock.now(),
@@ -175,7 +175,9 @@ def _ask_training(ports: Ports, project: Project, counts: PoolCounts) -> list[st
         asked_at=last.created_at if last else None,
         running=last is not None and last.state in _OPEN,
         fired_at=_fired_at(rules.schedule, ports.clock.now()),
-        class_counts=_class_counts(ports, name, counts.resolved) if rules.class_minimum and counts.resolved else None,
+        class_counts=_class_counts(ports, name, made, counts.resolved)
+        if rules.class_minimum and counts.resolved
+        else None,
     )
     due = policy.retrain_due(
         facts,
@@ -207,8 +209,11 @@ def _fired_at(schedule: str | None, now: datetime) -> datetime | None:
 
 
 @lru_cache(maxsize=100)
-def _class_counts(ports: Ports, name: str, _resolved: int) -> Mapping[str, int]:
-    """Labels by class; read again when there are more labels, and not at every tick."""
+def _class_counts(ports: Ports, name: str, _made: datetime, _resolved: int) -> Mapping[str, int]:
+    """Labels by class; read again when there are more labels, and not at every tick.
+
+    Another project of the same name was made at another time.
+    """
     return Counter(ports.pool.labeled(name)[1])
 
 

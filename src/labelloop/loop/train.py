@@ -17,6 +17,7 @@ from labelloop.domain.states import ModelState
 from labelloop.domain.types import ItemNumber, JobId, Model, ModelNumber, TrainingSet
 from labelloop.loop.featurize import Beat, featurize
 from labelloop.loop.fitting import Calibrated, fit
+from labelloop.loop.keeping import keeping
 from labelloop.loop.pool import audit_labels, synthetic_labels, training_labels, unlabeled
 from labelloop.maths import degeneracy, estimation
 from labelloop.maths.arrays import Ints
@@ -64,19 +65,20 @@ def train(ports: Ports, name: str, job: JobId, beat: Beat) -> Model:
     shown, known = (features, codes) if len(codes) else given  # before the first label there may be made-up rows
     complaint = degeneracy.diagnose(model.classifier.probabilities(shown), model.classifier.classes, np.unique(known))
     metrics = {} if complaint else measure(ports, project, model, threshold)
-    candidate = Model(
-        number=ModelNumber(0),
-        state=ModelState.DEGENERATE if complaint else ModelState.CANDIDATE,
-        training_set=chosen.digest,
-        artifact=ports.artifacts.put(ports.estimators.dump(model.classifier)),
-        labels=len(numbers),
-        spent=row.spent,
-        metrics=metrics,
-        reason=complaint or "waits for the gate",
-        created_at=ports.clock.now(),
-        provenance={"edition": row.edition, **_provenance(project, model, codes, made_up[1], guessed)},
-    )
-    number = ports.models.add(name, candidate, job)
+    with keeping(ports, ports.estimators.dump(model.classifier)) as artifact:
+        candidate = Model(
+            number=ModelNumber(0),
+            state=ModelState.DEGENERATE if complaint else ModelState.CANDIDATE,
+            training_set=chosen.digest,
+            artifact=artifact,
+            labels=len(numbers),
+            spent=row.spent,
+            metrics=metrics,
+            reason=complaint or "waits for the gate",
+            created_at=ports.clock.now(),
+            provenance={"edition": row.edition, **_provenance(project, model, codes, made_up[1], guessed)},
+        )
+        number = ports.models.add(name, candidate, job)
     return ports.models.get(name, number)
 
 

@@ -4,7 +4,7 @@ The store is one database behind several narrow ports; each call is one transact
 Projects are named by their `name`; asking for an unknown one raises UnknownProject everywhere.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -14,8 +14,10 @@ from labelloop.domain.skills import Skills
 from labelloop.domain.states import JobKind, Lane, ModelState, Priority, ProjectState, Role
 from labelloop.domain.types import (
     Ballot,
+    Departure,
     Edition,
     ExportRow,
+    Extent,
     Granted,
     Identity,
     IngestReport,
@@ -50,6 +52,7 @@ from labelloop.ports.learning import Artifacts as Artifacts
 from labelloop.ports.learning import Classifier as Classifier
 from labelloop.ports.learning import Estimators as Estimators
 from labelloop.ports.learning import FeatureStore as FeatureStore
+from labelloop.ports.learning import Folders as Folders
 from labelloop.ports.learning import Layout as Layout
 from labelloop.ports.learning import LayoutKind as LayoutKind
 from labelloop.ports.learning import Layouts as Layouts
@@ -381,6 +384,36 @@ class Keys(Protocol):
         """Role and skills of the keys that may be used on a project now; alike ones once."""
 
 
+class Removals(Protocol):
+    """Projects on their way out. Each step may be done again, or by two at once, without harm."""
+
+    def extent(self, name: str) -> Extent:
+        """What there is of a project, also of one that is being deleted."""
+
+    def begin(self, name: str) -> tuple[Departure, Extent]:
+        """Mark a project; again is no error. From the commit on it is unknown everywhere, nothing is written for it any
+        more, and the keys that are limited to it are gone. Gives what there was of it.
+        """
+
+    def departing(self) -> list[Departure]:
+        """Those that are marked and not finished."""
+
+    def at_work(self, one: Departure, since: datetime) -> int:
+        """Its running jobs that were heard of since."""
+
+    def artifacts(self, one: Departure) -> frozenset[str]:
+        """Digests that its rows refer to, and perhaps others that no file has."""
+
+    def needed(self, digests: Collection[str]) -> frozenset[str]:
+        """Those that a project refers to which is not being deleted."""
+
+    def remove(self, one: Departure, *, seconds: float, jobs: bool) -> bool:
+        """Delete its rows in pieces, for so long at most; those of its jobs only with `jobs`. Whether none is left."""
+
+    def bury(self, one: Departure, now: datetime, *, order_gone: bool) -> bool:
+        """Free its name, unless rows are left: then False. With `order_gone` it is over, and no longer departing."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ports:
     """All ports in one hand: what `wiring.build` makes and every verb of the loop takes first."""
@@ -394,6 +427,7 @@ class Ports:
     models: Models
     jobs: Jobs
     keys: Keys
+    removals: Removals
     queue: Queue
     queue_health: QueueHealth
     bus: Bus
@@ -404,4 +438,5 @@ class Ports:
     artifacts: Artifacts
     layouts: Layouts
     maps: Maps
+    folders: Folders
     lock: Lock

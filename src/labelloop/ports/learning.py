@@ -1,6 +1,6 @@
 """What the loop asks of features, models and their files; a part of the page of ports."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -111,6 +111,13 @@ class Artifacts(Protocol):
         BadArtifact: missing, or its bytes do not match.
         """
 
+    def drop(self, digests: Collection[str], needed: Callable[[Collection[str]], Collection[str]]) -> None:
+        """Delete these but those that are `needed`, which is asked while nobody can put any.
+
+        Who puts bytes that were there already, and refers to them afterwards, may lose them in between: so he puts them
+        once more when his reference is in the store.
+        """
+
 
 LayoutKind = Literal["pca", "tsne"]
 LAYOUTS: tuple[LayoutKind, ...] = ("pca", "tsne")
@@ -139,3 +146,10 @@ class Maps(Protocol):
     def keep(self, name: str, drawn: Mapping[str, Json]) -> None: ...
 
     def read(self, name: str) -> Mapping[str, Json] | None: ...
+
+
+class Folders(Protocol):
+    """What is kept of a project in files under its name: features, scores, layouts, maps."""
+
+    def remove(self, name: str) -> None:
+        """Delete all of it; nothing there is no error."""

@@ -89,6 +89,9 @@ class QueueHealth(Protocol):
 
     def forget(self, name: str) -> None: ...
 
+    def erase(self, name: str) -> None:
+        """As forget, and also what would go by itself: who pulled how often, orders that were never swapped in."""
+
     def ping(self) -> bool: ...
 
 
@@ -101,6 +104,9 @@ class Bus(Protocol):
     def nudge(self, name: str) -> None:
         """Tell the steward that a project has something to settle. Cheap; may be dropped."""
 
+    def forget(self, name: str) -> None:
+        """Take back every message about a project and its jobs."""
+
 
 class Claims(Protocol):
     """Which attempt of a job a process works on, for as long as that process lives."""
@@ -110,6 +116,9 @@ class Claims(Protocol):
 
     def dropped(self, job: JobId, attempt: int) -> bool:
         """Whether the process that held it has died. False also where that cannot be seen from here."""
+
+    def held(self, name: str) -> bool:
+        """Whether a process that can be seen from here works on a job of this project."""
 
 
 class Lock(Protocol):

@@ -4,6 +4,7 @@ import json
 import os
 import sys
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from types import SimpleNamespace
 
@@ -264,3 +265,39 @@ def test_the_trainer_works_in_a_process_of_its_own(connection, tmp_path):
     queue.enqueue_call("bus_jobs.note", args=(str(refused), "x"))
     trainer_worker(connection).work(burst=True)
     assert not refused.exists()
+
+
+# --- forget ------------------------------------------------------------------------------------------------
+
+
+def test_a_forgotten_project_has_no_message_left(connection, called):
+    """Waiting, done and failed ones go, and nudges; another project's stay and are run."""
+    messages = RqBus(connection)
+    messages.send(job(JobKind.TRAIN))
+    messages.send(job())
+    sampler_worker(connection).work(burst=True)  # done, and remembered for a while
+    messages.nudge("birds")
+    messages.send(job(JobKind.PLAN, attempt=2))
+    broken = replace(job(JobKind.MAP), id="map-birds-P9-1")
+    messages.send(broken)
+    kept = AllowListedJob.fetch("map-birds-P9-1-1", connection=connection, serializer=JSONSerializer)
+    kept.set_status("failed")
+    connection.lrem("rq:queue:trainer", 0, kept.id)
+    connection.zadd("rq:failed:trainer", {kept.id: 2**40})
+    connection.zadd("rq:wip:trainer", {"train-birds-7-1:e1": 2**40})
+    messages.send(replace(job(JobKind.TRAIN), id="train-birds-of-prey-1", project="birds-of-prey"))
+    messages.forget("birds")
+    messages.forget("birds")
+    left = [key for key in connection.keys("*") if b"birds" in key and b"of-prey" not in key]
+    assert left == []
+    for zset in ("rq:finished:sampler", "rq:failed:trainer", "rq:wip:trainer"):
+        assert connection.zrange(zset, 0, -1) == []
+    assert (waiting(connection, "sampler"), waiting(connection, "trainer"), waiting(connection, "steward")) == (0, 1, 0)
+    trainer_worker(connection)
+    assert Queue("trainer", connection=connection).get_job_ids() == ["train-birds-of-prey-1-1"]
+
+
+def test_without_redis_forgetting_says_so():
+    """Who deletes must know that messages stay."""
+    with pytest.raises(Unavailable, match="Redis does not answer"):
+        RqBus(connect("unix:///nowhere/redis.sock")).forget("birds")

@@ -1,6 +1,7 @@
 """The ports Artifacts and ScoreFiles over plain files."""
 
 import hashlib
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from labelloop import projects
 from labelloop.adapters.files.artifacts import ArtifactFiles
 from labelloop.adapters.files.columns import ColumnFiles
+from labelloop.adapters.files.folders import ProjectFolders
 from labelloop.domain.errors import BadArtifact
 from labelloop.ports import Artifacts, ScoreFiles
 
@@ -30,7 +32,7 @@ def test_bytes_come_back_by_their_digest(blob: bytes, tmp_path_factory: pytest.T
     digest = artifacts.put(blob)
     assert digest == hashlib.sha256(blob).hexdigest() == artifacts.put(blob)
     assert artifacts.get(digest) == blob
-    assert len([path for path in home.rglob("*") if path.is_file()]) == 1
+    assert len([path for path in home.rglob("*") if path.is_file() and path.name != ".lock"]) == 1
 
 
 def test_a_damaged_artifact_is_refused_and_can_be_repaired(tmp_path: Path) -> None:
@@ -94,3 +96,43 @@ def test_columns_of_unequal_length_are_refused(tmp_path: Path) -> None:
     """A row of a shard is one item in every column."""
     with pytest.raises(ValueError, match="equally long"):
         ColumnFiles(tmp_path).write(project(), "model-1", 0, {"a": np.zeros(2), "b": np.zeros(3)})
+
+
+def test_artifacts_are_dropped_unless_they_are_needed(tmp_path: Path) -> None:
+    """What nobody needs goes, what somebody needs and what is unknown is left alone, and again is no error."""
+    artifacts = ArtifactFiles(tmp_path)
+    kept, gone = artifacts.put(b"kept"), artifacts.put(b"gone")
+    for _ in range(2):
+        artifacts.drop([kept, gone, "0" * 64], lambda asked: {kept} & set(asked))
+    assert artifacts.get(kept) == b"kept"
+    with pytest.raises(BadArtifact):
+        artifacts.get(gone)
+    assert not (tmp_path / "artifacts" / gone[:2]).exists() or gone[:2] == kept[:2]
+
+
+def test_nobody_puts_bytes_while_it_is_asked_whether_they_are_needed(tmp_path: Path) -> None:
+    """Who puts the same bytes meanwhile waits, and finds them gone and writes them again."""
+    artifacts = ArtifactFiles(tmp_path)
+    digest = artifacts.put(b"same")
+    putting = threading.Thread(target=lambda: artifacts.put(b"same"))
+
+    def needed(_asked: object) -> set[str]:
+        putting.start()
+        putting.join(0.2)
+        assert putting.is_alive()
+        return set()
+
+    artifacts.drop([digest], needed)
+    putting.join()
+    assert artifacts.get(digest) == b"same"
+
+
+def test_a_project_folder_goes_whole_and_its_neighbours_stay(tmp_path: Path) -> None:
+    """What an interrupted removal left goes too; projects whose names begin alike are others."""
+    for name in ("a/features/x", ".a.0123/scores", "a-b/features", "ab", ".a-b.9/x"):
+        (tmp_path / "projects" / name).mkdir(parents=True)
+    folders = ProjectFolders(tmp_path)
+    folders.remove("a")
+    folders.remove("a")
+    assert sorted(path.name for path in (tmp_path / "projects").iterdir()) == [".a-b.9", "a-b", "ab"]
+    ProjectFolders(tmp_path / "none").remove("a")

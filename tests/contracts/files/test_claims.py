@@ -53,3 +53,19 @@ def test_a_claim_ends_with_an_error_too(tmp_path: Path) -> None:
         _ = 1 / 0
     with claims.hold(JOB, 1) as ours:
         assert ours
+
+
+def test_whether_a_project_has_a_worker_is_seen_and_dead_claims_go(tmp_path: Path) -> None:
+    """Only a living process counts, and only on this project: names that begin alike are others."""
+    claims = ClaimFiles(tmp_path)
+    assert not claims.held("p")
+    for dead in ("train-p-1-1.lock", "plan-p-P7-2-1.lock", "plan-p-2-3-1.lock", "plan-p-2-x-1.lock"):
+        (tmp_path / "claims").mkdir(exist_ok=True)
+        (tmp_path / "claims" / dead).touch()
+    with claims.hold(JobId("map-p-7"), 1), claims.hold(JobId("map-p-P9-7"), 1):
+        assert claims.held("p")
+        assert not claims.held("p-2")
+        assert not claims.held("map-p")
+    with claims.hold(JobId("plan-other-p-1"), 1):
+        assert not claims.held("p")
+    assert [path.name for path in (tmp_path / "claims").iterdir()] == ["plan-p-2-x-1.lock"]

@@ -578,3 +578,17 @@ def test_one_holder_at_a_time(redis_connection):
         redis_connection.delete("labelloop:lock:birds")
         with lock.hold("birds", 60) as taken:
             assert taken
+
+
+def test_an_erased_project_leaves_no_key(queue, redis_connection):
+    """Orders that were never swapped in, requirements, leases and counted pulls go at once; another project stays."""
+    for name in (NAME, f"{NAME}-2"):
+        lanes = {INFORMATIVE: order([1, 2, 3], requires={3: 1})}
+        queue.load(name, 1, lanes, [state(2, needed=2, done=1)], EVEN)
+        propose(queue, name, "ada", 2, expires_at=SOON, pulls=5, covers=[1])
+        Scripts(redis_connection).run("load", name, "draft", "audit", 0, 600, 16, 9)
+    before = set(redis_connection.keys(f"labelloop:{{{NAME}-2}}:*"))
+    assert len(before) > 5
+    queue.erase(NAME)
+    queue.erase(NAME)
+    assert set(redis_connection.keys("*")) == before

@@ -2,7 +2,11 @@
 
 import hashlib
 import re
+from collections.abc import Callable, Collection
+from contextlib import suppress
 from pathlib import Path
+
+from filelock import FileLock
 
 from labelloop.disk import durable
 from labelloop.domain.errors import BadArtifact
@@ -18,9 +22,26 @@ class ArtifactFiles:
         """Keep bytes and give their digest. Putting the same bytes again repairs a damaged file."""
         digest = hashlib.sha256(blob).hexdigest()
         path = self._path(digest)
-        if not (path.is_file() and path.read_bytes() == blob):
-            durable.write(path, blob)
+        with self._alone():
+            if not (path.is_file() and path.read_bytes() == blob):
+                durable.write(path, blob)
         return digest
+
+    def drop(self, digests: Collection[str], needed: Callable[[Collection[str]], Collection[str]]) -> None:
+        """Whoever was killed over a deletion does it again; a file that is gone already costs nothing."""
+        there = [digest for digest in digests if self._path(digest).exists()]
+        if not there:
+            return
+        with self._alone():
+            for digest in set(there).difference(needed(there)):
+                path = self._path(digest)
+                path.unlink(missing_ok=True)
+                with suppress(OSError):  # others lie there, too
+                    path.parent.rmdir()
+
+    def _alone(self) -> FileLock:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        return FileLock(self._folder / ".lock")
 
     def get(self, digest: str) -> bytes:
         if not re.fullmatch(r"[0-9a-f]{64}", digest):

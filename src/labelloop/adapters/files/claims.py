@@ -6,6 +6,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from labelloop.domain.job_names import attempt_of
 from labelloop.domain.types import JobId
 
 
@@ -33,8 +34,14 @@ class ClaimFiles:
 
     def dropped(self, job: JobId, attempt: int) -> bool:
         path = self._path(job, attempt)
-        if not path.exists():
-            return False
+        return path.exists() and self._free(path)
+
+    def held(self, name: str) -> bool:
+        """What dead processes left of the project goes on the way."""
+        held = [path for path in self._folder.glob("*.lock") if attempt_of(name, path.stem) and not self._free(path)]
+        return bool(held)
+
+    def _free(self, path: Path) -> bool:
         try:
             with FileLock(path, blocking=False):
                 path.unlink(missing_ok=True)

@@ -153,6 +153,12 @@ class RedisQueue:
     def forget(self, name: str) -> None:
         self._scripts.run("forget", name)
 
+    @guarded
+    def erase(self, name: str) -> None:
+        self._scripts.run("forget", name)
+        for found in self._connection.scan_iter(match=key(name, "*"), count=CHUNK):
+            self._connection.unlink(found)
+
     def _in_use(self, name: str) -> range:
         """Numbers of requirements, 0 for none."""
         return range(int(self._connection.hget(key(name, "cfg"), "highest") or 0) + 1)

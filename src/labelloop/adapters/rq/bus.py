@@ -1,6 +1,7 @@
 """Handing jobs to workers over rq; that a job is wanted at all is kept in SQL, so any message here may get lost."""
 
 import time
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,6 +14,7 @@ from rq.serializers import JSONSerializer
 
 from labelloop.adapters.rq.allowlist import MAP, PLAN, TIDY, TRAIN, AllowListedJob
 from labelloop.domain.errors import Unavailable
+from labelloop.domain.job_names import attempt_of
 from labelloop.domain.states import JobKind
 from labelloop.domain.types import Job
 
@@ -95,6 +97,18 @@ class RqBus:
         except RedisError:
             self._nudged[name] = time.monotonic() + QUIET_SECONDS
 
+    def forget(self, name: str) -> None:
+        """Take back every message about a project and its jobs; none of them is running.
+
+        Raises:
+            Unavailable: Redis does not answer.
+        """
+        try:
+            for waiting in self._queues.values():
+                _erase(waiting, name)
+        except RedisError as error:
+            raise Unavailable(f"Messages about {name} stay: Redis does not answer ({error}).", project=name) from error
+
     def _tidy(self, name: str, job_id: str) -> bool:
         return self._enqueue(
             STEWARD, TIDY, args=(name,), job_id=job_id, timeout=TIDY_SECONDS, result_ttl=0, failure_ttl=1
@@ -107,6 +121,24 @@ class RqBus:
         except DuplicateJobError:
             return False
         return True
+
+
+def _about(name: str, job_id: str) -> bool:
+    return job_id in {f"tidy-{name}", f"tidy-{name}-again"} or attempt_of(name, job_id)
+
+
+def _erase(waiting: Queue, name: str) -> None:
+    ended = (waiting.finished_job_registry, waiting.failed_job_registry)
+    begun = waiting.started_job_registry  # also those whose worker died; rq notes "JOB:EXECUTION" of each
+    known = set(waiting.get_job_ids()).union(*(kept.get_job_ids(cleanup=False) for kept in (*ended, begun)))
+    for job_id in [one for one in known if _about(name, one)]:
+        with suppress(NoSuchJobError):
+            AllowListedJob.fetch(job_id, connection=waiting.connection, serializer=JSONSerializer).delete()
+        waiting.remove(job_id)
+        for kept in ended:
+            kept.remove(job_id)
+        for entry in waiting.connection.zscan_iter(begun.key, match=f"{job_id}:*"):
+            waiting.connection.zrem(begun.key, entry[0])
 
 
 def queue(name: str, connection: Redis) -> Queue:

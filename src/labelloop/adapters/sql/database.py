@@ -8,9 +8,9 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import Connection, Engine, Table, select, text
 from sqlalchemy.dialects import postgresql, sqlite
@@ -18,8 +18,10 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, InternalE
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from labelloop.adapters.sql import tables
+from labelloop.adapters.sql.driver import Driver, statement
 from labelloop.adapters.sql.group_commit import GroupCommit
 from labelloop.domain.errors import Unavailable, UnknownProject
+from labelloop.domain.states import ProjectState
 
 T = TypeVar("T")
 
@@ -29,6 +31,10 @@ CHUNK = 5_000
 REST_SECONDS = 0.005
 """Longest rest between the pieces of a long write."""
 
+TRUSTED_SECONDS = 1.0
+"""How long the id of a project is remembered before it is looked up again. Whoever deletes one waits longer than that
+before its name is free, so that no process takes another project of the name for it."""
+
 STUDIED_FROM = 500
 """Rows from which it matters how PostgreSQL finds them."""
 _DOUBLED = text("""
@@ -36,8 +42,25 @@ _DOUBLED = text("""
     WHERE s.schemaname = current_schema() AND s.n_mod_since_analyze >= :least AND s.n_mod_since_analyze > c.reltuples
 """)
 
+_THERE = ", ".join(f"'{state}'" for state in ProjectState if state.there)
+_NAMES = statement(f"SELECT name, id FROM project WHERE state IN ({_THERE})")  # noqa: S608 - our own words
+_STILL = statement(f"SELECT name FROM project WHERE id = ? AND state IN ({_THERE})")  # noqa: S608 - our own words
+_SEEN = statement("SELECT id, state FROM project WHERE id IN [?]")
+_HELD = statement("SELECT id, state FROM project WHERE id IN [?] ORDER BY id FOR NO KEY UPDATE")
+_TOUCHED = statement("SELECT id, state FROM project WHERE id IN [?] FOR KEY SHARE")
+"""Locks of PostgreSQL: against other writers of a project, and only against its deletion."""
+_GOING = "labelloop_going"
+"""Under this name a connection knows which of its transaction's projects are being deleted."""
+
 _abandoned: list[Any] = []
 """Connections a fork left in the child. They are the parent's, so they are neither used nor closed."""
+
+
+class _Known(NamedTuple):
+    """The id of a project, believed until then (monotonic seconds)."""
+
+    id: int
+    until: float
 
 
 class Database:
@@ -45,7 +68,8 @@ class Database:
 
     `write` is a transaction of its own; `group` shares its commit with others that wait at the same time. Either
     returns only when what was written is durable. Writers of one project take its row first, so that they see each
-    other's work and cannot deadlock; on SQLite all writers follow one another anyway.
+    other's work and cannot deadlock; on SQLite all writers follow one another anyway. Nobody writes for a project that
+    is being deleted: who names it learns inside the transaction that it is unknown.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -54,7 +78,7 @@ class Database:
         snapshot = {} if self.sqlite else {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
         self._reading = engine.execution_options(**snapshot)
         self._writing = engine.execution_options(labelloop_write=True)
-        self._ids: dict[str, int] = {}
+        self._ids: dict[str, _Known] = {}
         self._hurry: Callable[[Connection], None] | None = None
         if not self.sqlite:
             from labelloop.adapters.sql import patience  # its driver is there for PostgreSQL only
@@ -67,7 +91,7 @@ class Database:
 
     def _start(self) -> None:
         self._turn: Any = threading.Lock() if self.sqlite else nullcontext()
-        self._group = GroupCommit(partial(self.write, hot=True))
+        self._group = GroupCommit(partial(self.begin, hot=True))
 
     def forget_parent(self) -> None:
         """In a forked child: leave the parent's connections alone and begin afresh."""
@@ -87,13 +111,31 @@ class Database:
             yield connection
 
     @contextmanager
-    def write(self, projects: Iterable[int] = (), *, hot: bool = False) -> Iterator[Connection]:
-        """A transaction that may write; committed when the block ends, rolled back when it raises."""
+    def write(self, projects: Iterable[int] = (), *, touching: int | None = None) -> Iterator[Connection]:
+        """A transaction that may write; committed when the block ends, rolled back when it raises.
+
+        `projects` are held against other writers; one that is only `touching` is not, but it stays.
+
+        Raises:
+            UnknownProject: one of them is being deleted; nothing was written.
+        """
+        held = set(projects)
+        with self.begin(held, touching=touching) as connection:
+            self._refuse(connection, *held, *(() if touching is None else (touching,)))
+            yield connection
+
+    @contextmanager
+    def begin(
+        self, projects: Iterable[int] = (), *, touching: int | None = None, hot: bool = False
+    ) -> Iterator[Connection]:
+        """As `write`, also for projects that are being deleted."""
+        held, touched = sorted(set(projects)), [] if touching is None else [touching]
         with _translated(), self._turn, self._writing.begin() as connection:
             if hot and self._hurry:
                 self._hurry(connection)
-            if not self.sqlite:
-                _lock(connection, sorted(set(projects)))
+            named = [(_SEEN, held + touched)] if self.sqlite else [(_HELD, held), (_TOUCHED, touched)]
+            rows = [row for asked, ids in named if ids for row in Driver(connection).rows(asked, ids)]
+            connection.info[_GOING] = {number for number, state in rows if not ProjectState(state).there}
             yield connection
             if self.sqlite:
                 _still_open(connection)
@@ -103,9 +145,21 @@ class Database:
 
         Raises:
             Unavailable: the commit failed; nothing of it was written.
+            UnknownProject: the project is being deleted; nothing of it was written.
         """
+
+        def work(connection: Connection) -> T:
+            self._refuse(connection, project)
+            return operation(connection)
+
         with _translated():
-            return self._group.run(project, operation)
+            return self._group.run(project, work)
+
+    def _refuse(self, connection: Connection, *projects: int) -> None:
+        going = connection.info[_GOING].intersection(projects)
+        if going:
+            name = str(connection.execute(select(tables.project.c.name).where(tables.project.c.id.in_(going))).scalar())
+            raise self.unknown(original(name), connection)
 
     def rest(self, since: float) -> None:
         """Give way after one piece of a long write, begun at `since` (time.monotonic): for as long as it took.
@@ -129,30 +183,64 @@ class Database:
             for name in tables.metadata.tables.keys() & set(doubled):  # others' tables are their business
                 connection.execute(text(f"ANALYZE {connection.dialect.identifier_preparer.quote(name)}"))
 
+    def tidy(self, table: Table) -> None:
+        """Let PostgreSQL clear away the many rows of a table that were deleted; SQLite does so as it goes.
+
+        Each deletion of a parent looks for its children, and would walk over all those that are gone. Where it takes
+        too long, PostgreSQL's own turn comes.
+        """
+        if self.sqlite:
+            return
+        with (
+            suppress(Unavailable),
+            _translated(),
+            self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection,
+        ):
+            connection.execute(text(f"VACUUM ANALYZE {connection.dialect.identifier_preparer.quote(table.name)}"))
+
     def insert(self, table: Table) -> Any:
         """An INSERT of this database's dialect, which knows ON CONFLICT."""
         return sqlite.insert(table) if self.sqlite else postgresql.insert(table)
 
     def id_of(self, name: str) -> int:
-        """The id of a project. Projects are never renamed or deleted, so it may be remembered.
+        """The id of a project, which never becomes another's. It is remembered for TRUSTED_SECONDS.
 
         Raises:
             UnknownProject: names those there are.
         """
-        known = self._ids.get(name)
-        if known is not None:
-            return known
+        known, now = self._ids.get(name), time.monotonic()
+        if known is not None and now < known.until:
+            return known.id
+        until = now + TRUSTED_SECONDS  # counted from before the look
         with self.read(hot=True) as connection:
-            rows = connection.execute(select(tables.project.c.name, tables.project.c.id)).all()
-        self._ids.update({row.name: row.id for row in rows})
-        if name not in self._ids:
-            raise UnknownProject(name, sorted(self._ids))
-        return self._ids[name]
+            driver = Driver(connection)
+            if known is not None and driver.rows(_STILL, known.id) == [(name,)]:
+                self._ids[name] = _Known(known.id, until)
+                return known.id
+            there = {row[0]: row[1] for row in driver.rows(_NAMES)}
+            if name not in there:
+                raise self.unknown(name, connection)
+        self._ids.update({one: _Known(number, until) for one, number in there.items()})
+        return int(there[name])
+
+    def unknown(self, name: str, connection: Connection) -> UnknownProject:
+        """Forget what was known of this name; the error to raise."""
+        self.forget(name)
+        return UnknownProject(name, sorted(row[0] for row in Driver(connection).rows(_NAMES)))
+
+    def forget(self, name: str) -> None:
+        """Look the project of this name up again when it is asked for next."""
+        self._ids.pop(name, None)
 
     def close(self) -> None:
         """Let the writer finish what it was given and close the connections."""
         self._group.close()
         self.engine.dispose()
+
+
+def original(name: str) -> str:
+    """The name that a project had before it was deleted. No name has a space, and every tombstone has."""
+    return name.partition(" ")[0]
 
 
 def chunks(values: Iterable[T], size: int = CHUNK) -> Iterator[list[T]]:
@@ -166,13 +254,6 @@ def _after_fork(own: "weakref.ref[Database]") -> None:
     database = own()
     if database is not None:
         database.forget_parent()
-
-
-def _lock(connection: Connection, projects: list[int]) -> None:
-    rows = tables.project
-    if projects:
-        held = select(rows.c.id).where(rows.c.id.in_(projects)).order_by(rows.c.id)
-        connection.execute(held.with_for_update(key_share=True))
 
 
 def _still_open(connection: Connection) -> None:

@@ -6,15 +6,19 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, and_, func, insert, or_, select, update
 
-from labelloop.adapters.sql import tables
+from labelloop.adapters.sql import removal, tables
 from labelloop.adapters.sql.database import Database
 from labelloop.domain.errors import UnknownJob
-from labelloop.domain.states import JobKind, JobState
+from labelloop.domain.job_names import name_job
+from labelloop.domain.states import JobKind, JobState, ProjectState
 from labelloop.domain.types import Job, JobId, Json
 
 _jobs, _projects = tables.job, tables.project
 _JOINED = select(_jobs, _projects.c.name.label("project_name")).select_from(_jobs.join(_projects))
 _OPEN = (JobState.DUE, JobState.RUNNING)
+_THERE = _jobs.c.project.in_(
+    select(_projects.c.id).where(_projects.c.state.in_([state for state in ProjectState if state.there]))
+)
 
 
 class SqlJobs:
@@ -40,7 +44,7 @@ class SqlJobs:
     def claim(self, job: JobId, attempt: int, now: datetime) -> Job | None:
         started = {"state": JobState.RUNNING, "attempt": attempt, "heard_at": now, "progress": 0.0, "message": ""}
         with self._database.write() as connection:
-            free = and_(_jobs.c.id == job, _jobs.c.attempt == attempt - 1, _jobs.c.state.in_(_OPEN))
+            free = and_(_jobs.c.id == job, _jobs.c.attempt == attempt - 1, _jobs.c.state.in_(_OPEN), _THERE)
             taken = connection.execute(update(_jobs).where(free).values(started)).rowcount
             row = connection.execute(_JOINED.where(_jobs.c.id == job)).one_or_none()
         if row is None:
@@ -48,7 +52,10 @@ class SqlJobs:
         return _job(row) if taken else None
 
     def beat(self, job: JobId, attempt: int, *, now: datetime, progress: float, message: str) -> bool:
-        return self._speak(job, attempt, {"heard_at": now, "progress": progress, "message": message})
+        """One whose project is being deleted is heard, so that we know that it still runs, and told to stop."""
+        spoke = self._speak(job, attempt, {"heard_at": now, "progress": progress, "message": message})
+        with self._database.read() as connection:
+            return spoke and connection.execute(select(_jobs.c.id).where(_jobs.c.id == job, _THERE)).first() is not None
 
     def finish(
         self,
@@ -116,7 +123,8 @@ def _insert(
 ) -> JobId:
     mine = and_(_jobs.c.project == project, _jobs.c.kind == kind)
     last = connection.execute(select(func.coalesce(func.max(_jobs.c.number), 0)).where(mine)).scalar_one()
-    job = JobId(f"{kind}-{name}-{last + 1}")
+    again = project if removal.had_another(connection, project, name) else None
+    job = name_job(kind, name, last + 1, again=again)
     connection.execute(
         insert(_jobs).values(
             id=job,

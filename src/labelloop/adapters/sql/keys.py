@@ -5,7 +5,7 @@ from datetime import datetime
 import orjson
 from sqlalchemy import update
 
-from labelloop.adapters.sql import tables
+from labelloop.adapters.sql import removal, tables
 from labelloop.adapters.sql.database import Database
 from labelloop.adapters.sql.driver import Driver, statement
 from labelloop.domain.errors import Conflict
@@ -27,9 +27,12 @@ class SqlKeys:
 
         Raises:
             Conflict: the key is revoked or stands for somebody else.
+            ProjectExists: its project is being deleted.
         """
         row = {"digest": digest, "subject": identity.subject, "role": identity.role, "project": identity.project}
         with self._database.write() as connection:
+            if identity.project is not None:
+                removal.refuse_going(connection, identity.project)
             new = self._database.insert(_keys).on_conflict_do_nothing()
             connection.execute(new, {**row, "skills": sorted(identity.skills), "created_at": now})
         if self.find(digest) != identity:

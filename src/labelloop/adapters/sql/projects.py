@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import orjson
 from sqlalchemy import ColumnElement, Connection, Select, and_, insert, select, update
 
-from labelloop.adapters.sql import tables
+from labelloop.adapters.sql import removal, tables
 from labelloop.adapters.sql.database import Database
 from labelloop.adapters.sql.driver import Driver, statement
 from labelloop.adapters.sql.jobs import ask_plan_of_edition
@@ -38,6 +38,7 @@ class SqlProjects:
     def create(self, project: Project, now: datetime, *, by: Subject | None = None) -> None:
         spec = project.model_dump(mode="json")
         with self._database.write() as connection:
+            removal.refuse_going(connection, project.name)
             row = {"name": project.name, "state": ProjectState.ACTIVE, "created_at": now}
             new = self._database.insert(_rows).on_conflict_do_nothing(index_elements=["name"]).returning(_rows.c.id)
             made = connection.execute(new, row).scalar_one_or_none()
@@ -101,6 +102,8 @@ class SqlProjects:
         project = self._database.id_of(name)
         with self._database.read(hot=True) as connection:
             row = _Row(*Driver(connection).rows(_ROW, project)[0])
+            if not ProjectState(row.state).there:
+                raise self._database.unknown(name, connection)
         return ProjectRow(
             name=name,
             state=ProjectState(row.state),
@@ -117,7 +120,8 @@ class SqlProjects:
 
     def names(self) -> list[str]:
         with self._database.read() as connection:
-            return list(connection.execute(select(_rows.c.name).order_by(_rows.c.name)).scalars())
+            there = select(_rows.c.name).where(_rows.c.state.in_([one for one in ProjectState if one.there]))
+            return list(connection.execute(there.order_by(_rows.c.name)).scalars())
 
     def set_state(self, name: str, state: ProjectState) -> None:
         project = self._database.id_of(name)

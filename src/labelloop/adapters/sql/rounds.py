@@ -100,7 +100,7 @@ class SqlRounds:
         for part in chunks(queries, PIECE):
             rows = [(project, planned.number, *_row(query)) for query in part]
             began = time.monotonic()
-            with self._database.write() as connection:
+            with self._database.write(touching=project) as connection:
                 Driver(connection).add(_QUERY, rows)
             self._database.rest(began)
         with self._database.read() as connection:

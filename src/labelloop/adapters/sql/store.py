@@ -1,4 +1,4 @@
-"""Opens the store: one database behind the eight narrow ports that the loop knows."""
+"""Opens the store: one database behind the narrow ports that the loop knows."""
 
 from dataclasses import dataclass, field
 
@@ -13,6 +13,7 @@ from labelloop.adapters.sql.migrations import upgrade
 from labelloop.adapters.sql.models import SqlModels
 from labelloop.adapters.sql.pool import SqlPool
 from labelloop.adapters.sql.projects import SqlProjects
+from labelloop.adapters.sql.removal import SqlRemovals
 from labelloop.adapters.sql.rounds import SqlRounds
 from labelloop.adapters.sql.verdicts import SqlVerdicts
 
@@ -30,6 +31,7 @@ class Store:
     models: SqlModels = field(init=False)
     jobs: SqlJobs = field(init=False)
     keys: SqlKeys = field(init=False)
+    removals: SqlRemovals = field(init=False)
 
     def __post_init__(self) -> None:
         self.projects = SqlProjects(self.database)
@@ -40,6 +42,7 @@ class Store:
         self.models = SqlModels(self.database)
         self.jobs = SqlJobs(self.database)
         self.keys = SqlKeys(self.database)
+        self.removals = SqlRemovals(self.database)
 
     @property
     def engine(self) -> Engine:

@@ -1,4 +1,4 @@
-"""Projects: create, change, list, look at, pause and resume; and who has answered what."""
+"""Projects: create, change, list, look at, pause, resume and delete; and who has answered what."""
 
 from dataclasses import asdict
 from typing import Annotated, Any
@@ -9,18 +9,24 @@ from starlette.responses import Response
 
 from labelloop import projects
 from labelloop.api import answers, bodies
-from labelloop.api.access import Annotator, Engineer, Reviewer, cover
+from labelloop.api.access import Admin, Annotator, Engineer, Reviewer, cover
 from labelloop.api.context import Use
 from labelloop.domain.errors import InvalidProject
 from labelloop.domain.states import ProjectState
 from labelloop.domain.types import Identity, Subject
 from labelloop.loop import create as creating
+from labelloop.loop import delete as deleting
 from labelloop.loop import report
 from labelloop.loop import update as updating
 from labelloop.loop.agreement import agreement
 from labelloop.ports import Ports
+from labelloop.telemetry import logger
+
+DELETE_SECONDS = 15.0
+"""How long a call that deletes works at most before it answers; the steward does the rest."""
 
 router = APIRouter(prefix="/v1/projects", tags=["projects"])
+log = logger(__name__)
 
 
 @router.post("", operation_id="create_project", status_code=201, openapi_extra=bodies.described(projects.Project))
@@ -79,6 +85,19 @@ async def pause(project: str, _: Engineer, use: Use) -> Response:
 async def resume(project: str, _: Engineer, use: Use) -> Response:
     """Hand out work again."""
     return await _set_state(use.ports, project, ProjectState.ACTIVE)
+
+
+@router.delete("/{project}", operation_id="delete_project")
+async def delete_project(project: str, who: Admin, use: Use) -> Response:
+    """Delete a project for good: items, answers, models, files, and the keys that are limited to it. Export it before.
+
+    From this moment on it is unknown, and no answer to its open leases is taken. `waits_for` is null when all is gone
+    and the name is free; else the steward goes on, and the same call again says how it stands, 404 that it is over.
+    """
+    done = await run_in_threadpool(deleting.delete, use.ports, project, seconds=DELETE_SECONDS, patience=DELETE_SECONDS)
+    log.info("project.deleted", project=project, by=who.subject, waits_for=done.waits_for)
+    went = {"items": done.went.items, "annotations": done.went.annotations, "models": done.went.models}
+    return answers.reply({"project": project, **went, "keys": done.went.keys, "waits_for": done.waits_for})
 
 
 @router.get("/{project}/annotators", operation_id="annotators")
