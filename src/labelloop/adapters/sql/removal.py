@@ -20,9 +20,9 @@ from labelloop.domain.states import JobState, ProjectState
 from labelloop.domain.types import Departure, Extent
 
 _projects, _jobs, _keys = tables.project, tables.job, tables.api_key
-LEAST, MOST = 50, 10_000
+LEAST, MOST = 100, 10_000
 """Rows that go at once."""
-PIECE_SECONDS = 0.005
+PIECE_SECONDS = 0.015
 """On SQLite so many go at once that it takes about so long, for others' answers wait. On PostgreSQL nobody waits."""
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _STAYS = frozenset({"id", "name", "state", "created_at"})
