@@ -26,7 +26,7 @@ from labelloop.simulation.results import Curve
 
 _FORMAT = 1
 _ROOMS = ("maths", "strategies", "loop", "adapters/estimators")
-_FILES = ("schema.py", *(f"simulation/{name}.py" for name in ("arms", "lanes", "oracles", "replay", "score")))
+_FILES = ("measures.py", "schema.py", *(f"simulation/{name}.py" for name in ("arms", "lanes", "oracles", "replay")))
 _LIBRARIES = ("numpy", "scipy", "scikit-learn", "torch", "modAL-python", "imbalanced-learn")
 _SILENT = ("title", "source", "votes", "lease", "promote", "stop")
 """Sections of a project file that a replay never looks at; what the source gives is in the arrays, and its score is
