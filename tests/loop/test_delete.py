@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import redis
+import structlog
 from conftest_loop import Watched, blobs, create, label, run_jobs, start, trained, who
 from sqlalchemy import select
 from structlog.testing import capture_logs
@@ -208,6 +209,12 @@ def test_open_leases_are_refused_cleanly(ports):
             call()
 
 
+def job_log(monkeypatch):
+    """What jobs log from now on. A logger that was used before may be bound to how the log was set up then."""
+    monkeypatch.setattr(jobs, "log", structlog.get_logger("labelloop.jobs"))
+    return capture_logs()
+
+
 @pytest.mark.parametrize("moment", ["fit", "late"])
 def test_a_training_in_the_middle_ends_harmlessly(ports, again, tmp_path, monkeypatch, moment):
     """The deletion waits for it with the name and the files; it leaves no model, no artifact, no row and no trace."""
@@ -230,7 +237,7 @@ def test_a_training_in_the_middle_ends_harmlessly(ports, again, tmp_path, monkey
     hand = replace(ports, estimators=Deleting())
     monkeypatch.setattr(jobs, "ports", lambda: hand)
     (job,) = [one for one in ports.jobs.unfinished("plane", ports.clock.now()) if one.kind is JobKind.TRAIN]
-    with capture_logs() as lines:
+    with job_log(monkeypatch) as lines:
         jobs.train(job.id, job.attempt)
     assert waits == [Wait.JOBS]
     assert [(line["event"], line["log_level"]) for line in lines][-1:] == [("job.gone", "info")]
@@ -254,18 +261,18 @@ def test_a_plan_in_the_middle_ends_harmlessly(ports, again, tmp_path, monkeypatc
         return waiting(name)
 
     monkeypatch.setattr(ports.pool, "waiting", deleted_under_us)
-    with capture_logs() as lines:
+    with job_log(monkeypatch) as lines:
         jobs.plan(job.id, 1)
     assert [(line["event"], line["log_level"]) for line in lines] == [("job.gone", "info")]
     assert tick(again) == {"plane": None}
     assert [found for found, *_ in traces(again, tmp_path)] == ["project"]
 
 
-def test_messages_that_wait_start_nothing(ports):
+def test_messages_that_wait_start_nothing(ports, monkeypatch):
     """A job that is in a worker's hand when its project is gone, and a nudge, end without an error."""
     start(ports, 30)
     job = request_training(ports, "plane")
-    with capture_logs() as lines:
+    with job_log(monkeypatch) as lines:
         ports.removals.begin("plane")
         jobs.train(job.id, 1)
         gone(ports)
