@@ -56,7 +56,10 @@ def test_a_script_deletes_and_creates_again(cli: Command, mail: str, tmp_path: P
     assert said.code == 0
     assert said.json == {
         "project": "mail",
-        "went": {"items": 40, "annotations": 3, "models": 0, "keys": 0},
+        "items": 40,
+        "annotations": 3,
+        "models": 0,
+        "keys": 0,
         "waits_for": None,
     }
     assert cli("project", "list", "--json").json == []

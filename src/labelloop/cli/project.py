@@ -194,14 +194,14 @@ def delete(
     too. Afterwards the name is free for another project.
     """
     from labelloop.cli.deleting import asked, told
-    from labelloop.loop.delete import delete as delete_all
+    from labelloop.loop import delete as deleting
 
     with opened() as ports:
         if not yes:
             asked(name, ports.removals.extent(name))
-        done = delete_all(ports, name, seconds=float("inf"), patience=PATIENCE_SECONDS)
+        done = deleting.delete(ports, name, seconds=float("inf"), patience=PATIENCE_SECONDS)
     if as_json:
-        console.emit(done)
+        console.emit(deleting.summary(done))
     else:
         told(done)
 

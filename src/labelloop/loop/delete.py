@@ -7,10 +7,11 @@ once; the steward goes on with whatever is marked.
 """
 
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from enum import StrEnum
 from functools import lru_cache
+from typing import Any
 
 from labelloop.domain.errors import Unavailable
 from labelloop.domain.types import Departure, Extent
@@ -46,6 +47,11 @@ class Deletion:
     project: str
     went: Extent
     waits_for: Wait | None
+
+
+def summary(done: Deletion) -> dict[str, Any]:
+    """A deletion as programs see it."""
+    return {"project": done.project, **asdict(done.went), "waits_for": done.waits_for}
 
 
 def delete(ports: Ports, name: str, *, seconds: float, patience: float) -> Deletion:

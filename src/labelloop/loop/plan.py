@@ -12,7 +12,7 @@ import numpy as np
 from labelloop import strategies
 from labelloop.domain.errors import Unavailable
 from labelloop.domain.states import Lane
-from labelloop.domain.types import ItemNumber, ModelNumber, Query, Round
+from labelloop.domain.types import ItemNumber, ModelNumber, ProjectRow, Query, Round
 from labelloop.loop import auto, facts, fallback, stability
 from labelloop.loop.compose import Composed, Ranked, compose
 from labelloop.loop.credit import Credit
@@ -46,7 +46,6 @@ def plan(ports: Ports, name: str, beat: Beat) -> Round | None:
     before = ports.rounds.serving(name)
     seed = _seed(project, before)
     wanted, stats = auto.resolve(ports, project, champion=row.champion, seed=seed)
-    stats = {"edition": row.edition, **stats}
     past = Credit.from_json(before.stats.get("minority") if before else None)
     known = stability.remembered(ports, wanted, before, champion=row.champion, waiting=pool.waiting)
 
@@ -61,7 +60,7 @@ def plan(ports: Ports, name: str, beat: Beat) -> Round | None:
         stats["notes"] = fallback.notes(asking, pool, None if informative is None else informative.scores)
     preferred = ports.pool.preferred(name)
     lanes = prefer(made, pool, preferred)
-    stats |= made.noted() | _counted(pool, lanes, requirements=row.requirements > 0)
+    stats |= {"edition": row.edition} | made.noted() | _counted(pool, lanes, requirements=row.requirements > 0)
     queries = to_queries(project, lanes)
     made_of = facts.Facts(
         items=row.items,
@@ -71,25 +70,40 @@ def plan(ports: Ports, name: str, beat: Beat) -> Round | None:
         past=past.to_json(),
         numerics=facts.numerics(),
     )
-    cold = row.champion is None
-    with keeping(ports, facts.packed(made_of)) as digest:
-        kept = ports.rounds.save(
-            name,
-            queries,
-            strategy=f"cold start: {project.strategy.cold_start.kind}" if cold else project.strategy.kind,
-            seed=seed,
-            model=row.champion,
-            pool_version=row.pool_version,
-            stats=stats | {"replay": facts.noted(digest, queries)},
-            now=ports.clock.now(),
-        )
-    if kept is None:
-        drop(ports, digest)
-    else:
+    kept = _kept(ports, project, made_of, queries, row=row, seed=seed, stats=stats)
+    if kept is not None:
         beat(0.95, "swapping the queue")
         with suppress(Unavailable):  # the steward sees that Redis serves another round, and loads this one
             serve(ports, project, kept, queries)
         ports.rounds.forget(name)  # when it is served: nobody waits for this
+    return kept
+
+
+def _kept(
+    ports: Ports,
+    project: Project,
+    made_of: facts.Facts,
+    queries: Sequence[Query],
+    *,
+    row: ProjectRow,
+    seed: int,
+    stats: Mapping[str, Any],
+) -> Round | None:
+    """The round, and the facts that it is made again from; None, and nothing kept, where the champion changed."""
+    strategy = project.strategy.kind if row.champion is not None else f"cold start: {project.strategy.cold_start.kind}"
+    with keeping(ports, facts.packed(made_of)) as digest:
+        kept = ports.rounds.save(
+            project.name,
+            queries,
+            strategy=strategy,
+            seed=seed,
+            model=row.champion,
+            pool_version=row.pool_version,
+            stats={**stats, "replay": facts.noted(digest, queries)},
+            now=ports.clock.now(),
+        )
+    if kept is None:
+        drop(ports, digest)
     return kept
 
 

@@ -42,9 +42,8 @@ _DOUBLED = text("""
     WHERE s.schemaname = current_schema() AND s.n_mod_since_analyze >= :least AND s.n_mod_since_analyze > c.reltuples
 """)
 
-_THERE = ", ".join(f"'{state}'" for state in ProjectState if state.there)
-_NAMES = statement(f"SELECT name, id FROM project WHERE state IN ({_THERE})")  # noqa: S608 - our own words
-_STILL = statement(f"SELECT name FROM project WHERE id = ? AND state IN ({_THERE})")  # noqa: S608 - our own words
+_NAMES = statement(f"SELECT name, id FROM project WHERE {tables.THERE}")  # noqa: S608 - our own words
+_STILL = statement(f"SELECT name FROM project WHERE id = ? AND {tables.THERE}")  # noqa: S608 - our own words
 _SEEN = statement("SELECT id, state FROM project WHERE id IN [?]")
 _HELD = statement("SELECT id, state FROM project WHERE id IN [?] ORDER BY id FOR NO KEY UPDATE")
 _TOUCHED = statement("SELECT id, state FROM project WHERE id IN [?] FOR KEY SHARE")

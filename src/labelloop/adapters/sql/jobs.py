@@ -4,21 +4,19 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, func, insert, or_, select, update
+from sqlalchemy import Connection, Row, and_, func, insert, or_, select, text, update
 
 from labelloop.adapters.sql import removal, tables
 from labelloop.adapters.sql.database import Database
 from labelloop.domain.errors import UnknownJob
 from labelloop.domain.job_names import name_job
-from labelloop.domain.states import JobKind, JobState, ProjectState
+from labelloop.domain.states import JobKind, JobState
 from labelloop.domain.types import Job, JobId, Json
 
 _jobs, _projects = tables.job, tables.project
 _JOINED = select(_jobs, _projects.c.name.label("project_name")).select_from(_jobs.join(_projects))
 _OPEN = (JobState.DUE, JobState.RUNNING)
-_THERE = _jobs.c.project.in_(
-    select(_projects.c.id).where(_projects.c.state.in_([state for state in ProjectState if state.there]))
-)
+_THERE = _jobs.c.project.in_(select(_projects.c.id).where(text(tables.THERE)))
 
 
 class SqlJobs:

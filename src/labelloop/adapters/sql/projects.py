@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 import orjson
-from sqlalchemy import ColumnElement, Connection, Select, and_, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Select, and_, insert, select, text, update
 
 from labelloop.adapters.sql import removal, tables
 from labelloop.adapters.sql.database import Database
@@ -120,8 +120,8 @@ class SqlProjects:
 
     def names(self) -> list[str]:
         with self._database.read() as connection:
-            there = select(_rows.c.name).where(_rows.c.state.in_([one for one in ProjectState if one.there]))
-            return list(connection.execute(there.order_by(_rows.c.name)).scalars())
+            there = select(_rows.c.name).where(text(tables.THERE)).order_by(_rows.c.name)
+            return list(connection.execute(there).scalars())
 
     def set_state(self, name: str, state: ProjectState) -> None:
         project = self._database.id_of(name)

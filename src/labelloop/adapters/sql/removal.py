@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Column, Connection, Select, Table, and_, delete, exists, func, select, tuple_, update
+from sqlalchemy import Column, Connection, Select, Table, and_, delete, exists, func, select, text, tuple_, update
 
 from labelloop.adapters.sql import tables
 from labelloop.adapters.sql.database import STUDIED_FROM, Database, original
@@ -69,7 +69,7 @@ class SqlRemovals:
             return _digests(connection, [one.id])
 
     def needed(self, digests: Collection[str]) -> frozenset[str]:
-        there = select(_projects.c.id).where(_projects.c.state.in_([state for state in ProjectState if state.there]))
+        there = select(_projects.c.id).where(text(tables.THERE))
         with self._database.read() as connection:
             return _digests(connection, connection.execute(there).scalars().all()).intersection(digests)
 

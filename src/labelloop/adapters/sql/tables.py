@@ -27,6 +27,8 @@ from sqlalchemy import (
     text,
 )
 
+from labelloop.domain.states import ProjectState
+
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 REVIEW_SLOT = 100
@@ -117,6 +119,9 @@ project = Table(
     # How many rows of `requirement` it has: read with each pull, so that nobody looks for more where there are none.
     Column("requirements", Integer, nullable=False, server_default=text("0")),
 )
+
+THERE = f"state IN ({', '.join(repr(state.value) for state in ProjectState if state.there)})"
+"""Of a project: neither deleted nor on its way out."""
 
 edition = Table(
     "edition",

@@ -96,8 +96,7 @@ async def delete_project(project: str, who: Admin, use: Use) -> Response:
     """
     done = await run_in_threadpool(deleting.delete, use.ports, project, seconds=DELETE_SECONDS, patience=DELETE_SECONDS)
     log.info("project.deleted", project=project, by=who.subject, waits_for=done.waits_for)
-    went = {"items": done.went.items, "annotations": done.went.annotations, "models": done.went.models}
-    return answers.reply({"project": project, **went, "keys": done.went.keys, "waits_for": done.waits_for})
+    return answers.reply(deleting.summary(done))
 
 
 @router.get("/{project}/annotators", operation_id="annotators")
