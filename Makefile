@@ -61,6 +61,7 @@ bench-dispatch: setup ## A million items, a hundred annotators: speed of leases 
 bench-labels: setup ## Labels that each strategy needs, on all sets of $LABELLOOP_DATA: hours; goes on where it stopped
 	@$(BIN)/python benchmarks/labels.py $(LABELS_ARGS)
 	@$(BIN)/python benchmarks/labels.py --docs
+	@$(BIN)/python benchmarks/rare_start.py
 
 bench-acquisition: setup ## What choosing costs, beside the field's libraries (FULL=1 for the whole grid)
 	@$(BIN)/python benchmarks/acquisition.py $(if $(FULL),--full) $(BENCH_ARGS)

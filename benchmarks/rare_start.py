@@ -1,8 +1,8 @@
 """A class with one known example among many thousands: how many of its rows are found within so many labels.
 
 The loop is replayed by the code that serves people (`loop.compose`), from one positive of each choice, with the
-minority lane hunting. Beside the project's own way: its parts alone, and random. What a model could know at best is
-measured, too: trained on all other labels of the set, how high does it rank each positive that was never found?
+minority lane hunting. Beside the project's own way: its parts alone, and random. What could be known at best is
+measured, too: with all other labels of the set, how many common rows come before each positive that most runs miss?
 
     python benchmarks/rare_start.py [--choices N] [--budget N] [--set 34_smtp] [--ways hunt,margin]
 """
@@ -16,7 +16,8 @@ from typing import Any
 
 import numpy as np
 import report
-from sklearn.ensemble import RandomForestClassifier
+from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
+from sklearn.neighbors import NearestNeighbors
 from threadpoolctl import threadpool_limits
 
 from labelloop import projects
@@ -31,6 +32,10 @@ WAYS: dict[str, dict[str, Any]] = {
     "margin": {"lanes": {"informative": 1.0, "minority": 0.0, "audit": 0.0}},
     "random": {"lanes": {"informative": 1.0, "minority": 0.0, "audit": 0.0}, "strategy": {"kind": "random"}},
 }
+
+TREES: dict[str, Any] = {"forest": RandomForestClassifier, "extra_trees": ExtraTreesClassifier}
+NEIGHBOURS = 20
+"""A row is as lonely as the distance to its neighbour of this number, itself being the first."""
 
 
 def main() -> None:
@@ -56,8 +61,8 @@ def main() -> None:
                 print(f"{way}, from {start}: {found[-1][-1]} of {len(rare)}, {time.perf_counter() - began:.0f} s",
                       file=sys.stderr, flush=True)  # fmt: skip
             rows.append(_row(way, found, rare=len(rare), budget=options.budget))
-        never = np.flatnonzero(missed == len(starts))
-        known = _ranks(data, never)
+        mostly = np.flatnonzero(missed > len(starts) / 2)
+        known = [{**ranked, "missed": int(missed[ranked["row"]])} for ranked in _ranks(data, mostly)]
     report.finish(
         "rare_start",
         rows,
@@ -67,7 +72,7 @@ def main() -> None:
         choices=len(starts),
         budget=options.budget,
         batch=options.batch,
-        never_found=known,
+        mostly_missed=known,
     )
 
 
@@ -105,20 +110,34 @@ def _labels_to(found: list[np.ndarray], wanted: float) -> str:
     return f"{np.mean(prices):.0f} ({len(prices)} of {len(found)})" if prices else f"none of {len(found)}"
 
 
-def _ranks(data: Data, never: np.ndarray) -> list[dict[str, Any]]:
-    """For rows that were never found: their rank among all rows by a forest that has seen every other label."""
-    rng, rows = np.random.default_rng(0), []
-    others = rng.permutation(np.setdiff1d(np.arange(len(data.codes)), never))
-    held = others[data.codes[others] == 0][: len(others) // 2]  # common rows to rank them among
-    seen = np.setdiff1d(others, held)
-    for row in never.tolist():
-        model = RandomForestClassifier(100, min_samples_leaf=2, class_weight="balanced_subsample", random_state=0)
-        model.fit(data.features[seen], data.codes[seen])
-        mine = model.predict_proba(data.features[[row]])[0, 1]
-        rivals = model.predict_proba(data.features[held])[:, 1]
-        rows.append({"row": row, "probability": float(mine), "common_rows_before": int((rivals > mine).sum()),
-                     "common_rows_level": int((rivals == mine).sum())})  # fmt: skip
-    return rows
+def _ranks(data: Data, rows: np.ndarray) -> list[dict[str, Any]]:
+    """How many common rows are asked before each of these, by whoever knows the labels of all the others.
+
+    Rows that are level come before it by half. Trees rank it among common rows that they have not seen: half of them
+    at a time.
+    """
+    features, codes = data.features, data.codes
+    common = np.random.default_rng(0).permutation(np.flatnonzero(codes == 0))
+    sparse = NearestNeighbors(n_neighbors=NEIGHBOURS).fit(features).kneighbors(features)[0][:, -1]
+    found = []
+    for row in rows.tolist():
+        known = np.setdiff1d(np.flatnonzero(codes == 1), [row])
+        near = -NearestNeighbors(n_neighbors=1).fit(features[known]).kneighbors(features)[0][:, 0]
+        ranks = {"near": _rank(near[row], near[common]), "sparse": _rank(sparse[row], sparse[common])}
+        for way, kind in TREES.items():
+            ranks[way] = 0.0
+            for half in (0, 1):
+                seen, held = np.concatenate([common[half::2], known]), common[1 - half :: 2]
+                model = kind(100, min_samples_leaf=2, class_weight="balanced_subsample", random_state=0)
+                model.fit(features[seen], codes[seen])
+                said = model.predict_proba(features[[row, *held]])[:, 1]
+                ranks[way] += _rank(said[0], said[1:])
+        found.append({"row": row, **{way: round(rank) for way, rank in ranks.items()}})
+    return found
+
+
+def _rank(mine: float, rivals: np.ndarray) -> float:
+    return float((rivals > mine).sum() + (rivals == mine).sum() / 2)
 
 
 def _data(path: Path) -> Data:
