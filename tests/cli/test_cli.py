@@ -92,7 +92,7 @@ def test_a_wrong_variable_is_named(cli: Command, monkeypatch: pytest.MonkeyPatch
     assert "LABELLOOP_PORT" in said.err
 
 
-def test_the_quota_of_each_class_is_told(cli: Command, mail: str) -> None:
+def test_each_class_is_told_of(cli: Command, mail: str) -> None:
     """A line for each class, and why nothing is said of chance yet."""
     found = cli("project", "classes", mail, "--json").json
     told = cli("project", "classes", mail)

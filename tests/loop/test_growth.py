@@ -12,6 +12,7 @@ from labelloop.domain.states import Lane
 from labelloop.domain.types import NewItem, Round
 from labelloop.loop import shares
 from labelloop.loop.annotate import annotate
+from labelloop.loop.classes import classes_of
 from labelloop.loop.compose import compose
 from labelloop.loop.credit import Credit, Kept
 from labelloop.loop.ingest import ingest
@@ -19,7 +20,6 @@ from labelloop.loop.lease import lease
 from labelloop.loop.minority import Minority, grows
 from labelloop.loop.plan import prefer
 from labelloop.loop.pool import PoolView
-from labelloop.loop.quota import quota
 from labelloop.loop.replay import replay
 from labelloop.loop.report import status
 from labelloop.loop.tend import tend
@@ -224,7 +224,7 @@ def test_the_service_shifts_its_shares_learns_which_way_hits_and_replays_it(port
     assert grown, [stats["minority"]["mute"] for stats in noted]
     assert asked.count(Lane.MINORITY) > len(asked) / 2
     assert sum(kept.answers for kept in Credit.from_json(grown[0]["minority"]).ways.values()) > 0
-    found = quota(ports, "plane")
+    found = classes_of(ports, "plane")
     assert {one["way"] for one in found["minority"]["ways"]} >= {"doubt"}
     assert sum(one["answers"] for one in found["minority"]["ways"]) > 0
     assert all(one["mute"] is None for one in found["classes"] if one["class"] != "c2")

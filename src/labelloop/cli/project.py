@@ -147,10 +147,10 @@ def classes(name: Annotated[str, typer.Argument(help="The project.")], *, as_jso
     Mute is a model about a class that the labels are short of and that it names for hardly any item: then the lane's
     share grows. Below: that share, and what came of each of the lane's ways of finding.
     """
-    from labelloop.loop.quota import quota
+    from labelloop.loop.classes import classes_of
 
     with opened() as ports:
-        found = quota(ports, name)
+        found = classes_of(ports, name)
     if as_json:
         console.emit(found)
         return

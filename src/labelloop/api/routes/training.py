@@ -10,8 +10,8 @@ from labelloop.api.context import Use
 from labelloop.domain.types import JobId, ModelNumber
 from labelloop.loop import promote as loop_promote
 from labelloop.loop import report
+from labelloop.loop.classes import classes_of
 from labelloop.loop.map import last as last_map
-from labelloop.loop.quota import quota
 from labelloop.loop.request import request_map, request_round, request_training
 
 router = APIRouter(prefix="/v1", tags=["training"])
@@ -65,7 +65,7 @@ async def curve(project: str, _: Reviewer, use: Use) -> Response:
 @router.get("/projects/{project}/classes", operation_id="classes")
 async def classes(project: str, _: Reviewer, use: Use) -> Response:
     """Of each class: the labels there are and that are wanted, and what each lane brought beside chance."""
-    return answers.reply(await run_in_threadpool(quota, use.ports, project))
+    return answers.reply(await run_in_threadpool(classes_of, use.ports, project))
 
 
 @router.post("/projects/{project}/map", operation_id="draw_map", status_code=202)

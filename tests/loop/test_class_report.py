@@ -1,14 +1,14 @@
-"""The report of the quota: what was asked for a class, what came, and what chance would have brought."""
+"""The report of classes: what was asked for each, what came, and what chance would have brought."""
 
 from conftest_loop import label, run_jobs, start
 
 from labelloop.domain.states import Lane
-from labelloop.loop.quota import quota
+from labelloop.loop.classes import classes_of
 from labelloop.loop.tend import tend
 
 
 def _rows(ports):
-    return {one["class"]: one for one in quota(ports, "plane")["classes"]}
+    return {one["class"]: one for one in classes_of(ports, "plane")["classes"]}
 
 
 def test_before_any_label_nothing_is_claimed(ports):
@@ -26,7 +26,7 @@ def test_what_came_is_counted_by_the_lane_that_asked(ports):
         label(ports, truth, count=20)
         tend(ports, "plane")
         run_jobs(ports)
-    found = quota(ports, "plane")
+    found = classes_of(ports, "plane")
     numbers, labels, _ = ports.pool.labeled("plane")
     lanes = ports.rounds.asked("plane", numbers.tolist())
     assert found["labels"] == len(labels) == 60

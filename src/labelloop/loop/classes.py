@@ -17,7 +17,7 @@ from labelloop.ports import Ports
 ASKING = (Lane.INFORMATIVE, Lane.MINORITY)
 
 
-def quota(ports: Ports, name: str) -> dict[str, Any]:
+def classes_of(ports: Ports, name: str) -> dict[str, Any]:
     """One row per class, in the order of the project.
 
     `share` is of all labels, `target` what minority.targets asks for of it (equal shares where it is silent), `missing`
