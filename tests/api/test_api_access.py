@@ -20,7 +20,7 @@ def declared(route: APIRoute) -> list[object]:
 
 def address(route: APIRoute) -> str:
     """The route's path with something in every place."""
-    return route.path.format(project="p", number=1, item=1, field="image", job="train-p-1", name="main.js")
+    return route.path.format(project="p", number=1, item=1, field="image", job="train-p-1", name="main.js", key="0")
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.operation_id or route.path)
@@ -41,8 +41,9 @@ def test_operation_ids_are_given_and_unique():
 def test_no_get_changes_anything():
     """Every call that changes state is a POST, PUT or DELETE, so that no link or picture can trigger it."""
     changing = {"create_project", "ingest", "lease", "renew", "release", "skip", "annotate", "plan", "train", "promote"}
-    changing |= {"update_project", "pause", "resume", "create_key", "prioritize", "prioritize_items", "draw_map"}
-    assert {route.operation_id for route in ROUTES if route.methods != {"GET"}} == changing | {"delete_project"}
+    changing |= {"update_project", "pause", "resume", "prioritize", "prioritize_items", "draw_map", "delete_project"}
+    changing |= {"create_key", "revoke_key", "change_skills"}
+    assert {route.operation_id for route in ROUTES if route.methods != {"GET"}} == changing
 
 
 @pytest.mark.parametrize(
@@ -139,6 +140,47 @@ def test_an_administrator_of_one_project_makes_keys_for_it_only(service):
     with service.http(Role.ADMIN, project=project) as http:
         assert http.post("/v1/keys", json={"subject": "a"}).status_code == 403
         assert http.post("/v1/keys", json={"subject": "a", "project": project}).status_code == 201
+
+
+def test_an_administrator_ends_a_key_and_changes_skills_by_its_id(service):
+    """The list shows whose keys there are and none of them; what is told is what the store holds."""
+    project = service.project()
+    with service.http(Role.ADMIN) as http:
+        made = [
+            http.post("/v1/keys", json={"subject": "mia", "project": project, "skills": ["law"]}).json()
+            for _ in range(2)
+        ]
+        said = http.get("/v1/keys", params={"subject": "mia"})
+        assert not any(one["key"] in said.text for one in made)
+        assert {one["id"] for one in said.json()["keys"]} == {one["id"] for one in made}
+        address = f"/v1/keys/{made[0]['id']}"
+        changed = http.put(f"{address}/skills", json={"skills": ["lang:de"]})
+        assert (changed.status_code, changed.json()["skills"]) == (200, ["lang:de"])
+        assert http.put(f"{address}/skills", json={"skills": ["Lang"]}).status_code == 422
+        assert http.put(f"{address}/skills", json={}).status_code == 422
+        assert http.get("/v1/keys", params={"project": project}).json()["keys"][0]["skills"] == ["lang:de"]
+        ended = [http.delete(address).json() for _ in range(2)]
+        assert ended[0]["revoked_at"] is not None
+        assert ended[0] == ended[1]
+        assert http.put(f"{address}/skills", json={"skills": []}).status_code == 409
+        assert [one["id"] for one in http.get("/v1/keys?subject=mia").json()["keys"]] == [made[1]["id"]]
+        assert len(http.get("/v1/keys?subject=mia&revoked=true").json()["keys"]) == 2
+        assert http.delete("/v1/keys/nobody").status_code == 404
+
+
+def test_an_administrator_of_one_project_has_to_do_with_its_keys_alone(service):
+    """Others are neither listed, nor ended, nor changed."""
+    project, other = service.project(), service.project()
+    with service.http(Role.ADMIN) as free:
+        theirs = [free.post("/v1/keys", json={"subject": "eve", "project": of}).json()["id"] for of in (other, None)]
+        ours = free.post("/v1/keys", json={"subject": "ann", "project": project}).json()["id"]
+    with service.http(Role.ADMIN, project=project) as http:
+        assert {one["project"] for one in http.get("/v1/keys").json()["keys"]} == {project}
+        assert http.get("/v1/keys", params={"project": other}).status_code == 403
+        for key in theirs:
+            assert http.delete(f"/v1/keys/{key}").status_code == 403
+            assert http.put(f"/v1/keys/{key}/skills", json={"skills": []}).status_code == 403
+        assert http.delete(f"/v1/keys/{ours}").status_code == 200
 
 
 def test_a_revoked_key_stops_working_within_seconds(service):

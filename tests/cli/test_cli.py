@@ -387,6 +387,39 @@ def test_a_key_is_made_once_and_revoked(cli: Command, mail: str, ports: Ports) -
     assert cli("key", "create", "--subject", "x", "--project", "nowhere").code == 2
 
 
+def test_somebody_leaves(cli: Command, mail: str) -> None:
+    """Whoever has no key at hand finds it in the list by its subject, and ends it by its id or all at once."""
+    keys = [cli("key", "create", "--subject", "anna", "--project", mail).out.strip() for _ in range(3)]
+    cli("key", "create", "--subject", "ben", "--role", "reviewer")
+    listed = cli("key", "list", "--subject", "anna", "--json").json
+    assert [(one["subject"], one["role"], one["project"]) for one in listed] == [("anna", "annotator", mail)] * 3
+    assert not any(key in cli("key", "list").out for key in keys)
+    assert cli("key", "revoke", listed[0]["id"]).code == 0
+    assert cli("key", "revoke", listed[0]["id"]).code == 2
+    ended = cli("key", "revoke", "--subject", "anna")
+    assert (ended.code, ended.out.count("annotator anna")) == (0, 2)
+    assert cli("key", "list", "--project", mail, "--json").json == []
+    assert all(one["revoked_at"] for one in cli("key", "list", "--subject", "anna", "--revoked", "--json").json)
+    assert "'anna'" in cli("key", "revoke", "--subject", "anna").err
+    assert "Name a key" in cli("key", "revoke").err
+    assert "ben" in cli("key", "list").out
+    assert cli("key", "revoke", "0123456789ab").code == 2
+
+
+def test_somebody_learns_a_language(cli: Command, mail: str) -> None:
+    """The skills of a key are changed by its id or its text: those that are named and no others."""
+    key = cli("key", "create", "--subject", "[b]dora", "--project", mail, "--skill", "law").out.strip()
+    assert "[b]dora" in cli("key", "skills", key, "--skill", "law", "--skill", "lang:de").out
+    one = cli("key", "list", "--json").json[0]
+    assert one["skills"] == ["lang:de", "law"]
+    assert cli("key", "skills", one["id"], "--none").code == 0
+    assert cli("key", "list", "--json").json[0]["skills"] == []
+    assert "--none" in cli("key", "skills", key).err
+    assert "no skill" in cli("key", "skills", key, "--skill", "Deutsch").err
+    cli("key", "revoke", key)
+    assert "new one" in cli("key", "skills", key, "--skill", "law").err
+
+
 def test_skills_on_the_command_line(cli: Command, mail: str, tmp_path: Path, ports: Ports) -> None:
     """A column says what items require; `--skill` what an annotator carries; the report warns of what nobody covers."""
     (tmp_path / "more.csv").write_text('id,text,needs\nx1,eins,lang:de law\nx2,zwei,"lang:de,law"\nx3,drei,\n')

@@ -89,6 +89,21 @@ def test_items_that_require_skills_by_the_client(service):
         assert admin.history(name, 0)["requires"] == ["lang:de", "law"]
 
 
+def test_keys_by_the_client(service):
+    """An administrator sees who has a key, lets one learn something, and ends another."""
+    with client(service, Role.ADMIN) as admin:
+        name = admin.create_project(project_file("keys-of-a-team"))
+        keys = [admin.create_key("mia", project=name) for _ in range(2)]
+        first, second = admin.keys(project=name)
+        assert first["subject"] == second["subject"] == "mia"
+        assert admin.change_skills(first["id"], {"law"})["skills"] == ["law"]
+        assert admin.revoke_key(second["id"])["revoked_at"] is not None
+        assert [one["skills"] for one in admin.keys(subject="mia")] == [["law"]]
+        assert len(admin.keys(subject="mia", revoked=True)) == len(keys)
+        with pytest.raises(ClientError, match="Nobody knows this key"):
+            admin.revoke_key("0123456789ab")
+
+
 def test_export_streams_rows(service):
     """Labels that came along come back, one row each."""
     items = [{**text_item(number), "label": "good"} for number in range(3)]

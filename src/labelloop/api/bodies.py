@@ -102,6 +102,13 @@ class KeyRequest(Body):
     """What the annotator can do, such as `lang:de`: items that require it come to those who have it."""
 
 
+class SkillsOfKey(Body):
+    """Say what the bearer of a key can do."""
+
+    skills: list[Skill] = Field(max_length=skills.MOST_CARRIED)
+    """All of them; what is not named he cannot do any more."""
+
+
 DOCUMENTED: tuple[type[BaseModel], ...] = (
     LeaseRequest,
     LeaseList,
@@ -110,6 +117,7 @@ DOCUMENTED: tuple[type[BaseModel], ...] = (
     PriorityOfItem,
     PriorityOfItems,
     KeyRequest,
+    SkillsOfKey,
     Project,
 )
 

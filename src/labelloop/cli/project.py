@@ -136,7 +136,8 @@ def show(name: Annotated[str, typer.Argument(help="The project.")], *, as_json: 
             asked = " + ".join(one["requires"])
             console.note(
                 f"[yellow]{one['uncovered']} items wait for an annotator with {asked}, and no key carries that. "
-                "Make one: labelloop key create --subject NAME --skill …[/yellow]"
+                "Make one (labelloop key create --subject NAME --skill …), or let somebody's carry it (labelloop key "
+                "skills ID --skill …).[/yellow]"
             )
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import urlencode
 from uuid import uuid4
 
 from labelloop.client.connection import Connection
@@ -119,6 +120,25 @@ class Client:
         """
         body = {"subject": subject, "role": role, "project": project, "skills": list(skills)}
         return str(self._connection.call("POST", "/v1/keys", body=body, repeat=False)["key"])
+
+    def keys(
+        self, *, subject: str | None = None, project: str | None = None, revoked: bool = False
+    ) -> list[dict[str, Any]]:
+        """Who has a key: `{id, subject, role, project, skills, created_at, revoked_at}`, never the key itself.
+
+        Of one subject, or limited to one project; `revoked` ones too. Needs the role admin.
+        """
+        asked = {"subject": subject, "project": project, "revoked": str(revoked).lower()}
+        query = urlencode({name: value for name, value in asked.items() if value is not None})
+        return list(self._get(f"/v1/keys?{query}")["keys"])
+
+    def revoke_key(self, key: str) -> dict[str, Any]:
+        """End a key, by its id, within seconds. What its bearer holds comes back when the leases end."""
+        return self._connection.call("DELETE", f"/v1/keys/{key}")
+
+    def change_skills(self, key: str, skills: Iterable[str]) -> dict[str, Any]:
+        """Say what the bearer of a key, by its id, can do from now on: these skills and no others."""
+        return self._connection.call("PUT", f"/v1/keys/{key}/skills", body={"skills": list(skills)})
 
     def ready(self) -> bool:
         """Whether the store and the queue answer; False also when the service is away."""

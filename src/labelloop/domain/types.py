@@ -473,3 +473,18 @@ class Identity:
     role: Role
     project: str | None = None
     skills: Skills = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownKey:
+    """A key as the store knows it: by the HMAC of its text, whose first digits name it where people speak of it."""
+
+    digest: str
+    identity: Identity
+    created_at: datetime
+    revoked_at: datetime | None = None
+
+    @property
+    def id(self) -> str:
+        """What people call it: enough digits to tell it from any other, and none of the key itself."""
+        return self.digest[:12]

@@ -26,6 +26,7 @@ from labelloop.domain.types import (
     Job,
     JobId,
     Json,
+    KnownKey,
     Lease,
     LeaseId,
     LeaseOutcome,
@@ -378,7 +379,13 @@ class Keys(Protocol):
 
     def find(self, digest: str) -> Identity | None: ...
 
+    def known(self) -> list[KnownKey]:
+        """Every key there ever was but those that went with their project, oldest first."""
+
     def revoke(self, digest: str, now: datetime) -> bool: ...
+
+    def equip(self, digest: str, skills: Skills) -> bool:
+        """Let a key carry these skills and no others; False when there is no such key, or it was revoked."""
 
     def carried(self, name: str) -> list[tuple[Role, Skills]]:
         """Role and skills of the keys that may be used on a project now; alike ones once."""

@@ -1,6 +1,7 @@
 """What the loop relies on in ports.Rounds, ports.Models, ports.Jobs and ports.Keys."""
 
 import time
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import text
@@ -300,6 +301,30 @@ def test_a_key_opens_until_it_is_revoked(store):
     assert store.keys.find("digest") is None
     with pytest.raises(Conflict, match="revoked"):
         store.keys.create(ann, "digest", START)
+
+
+def test_keys_are_listed_and_revoked_ones_stay_in_the_list(store):
+    """Oldest first, each with whose it is and since and until when; their ids tell them apart."""
+    ann = Identity(subject="ann", role=Role.ANNOTATOR, project=NAME, skills=frozenset({"law", "lang:de"}))
+    bob = Identity(subject="bob", role=Role.ADMIN)
+    store.keys.create(bob, "b" * 64, START + timedelta(seconds=1))
+    store.keys.create(ann, "a" * 64, START)
+    store.keys.revoke("a" * 64, START + timedelta(seconds=5))
+    first, second = store.keys.known()
+    assert (first.digest, first.identity, first.created_at) == ("a" * 64, ann, START)
+    assert first.revoked_at == START + timedelta(seconds=5)
+    assert (second.id, second.identity, second.revoked_at) == ("b" * 12, bob, None)
+
+
+def test_a_key_that_opens_carries_other_skills(store):
+    """All that are named and no others; a revoked key, and one that never was, carry none."""
+    store.keys.create(Identity(subject="ann", role=Role.ANNOTATOR, skills=frozenset({"law"})), "digest", START)
+    assert store.keys.equip("digest", frozenset({"lang:de", "lang:fr"}))
+    assert store.keys.find("digest").skills == {"lang:de", "lang:fr"}
+    assert store.keys.carried(NAME) == [(Role.ANNOTATOR, frozenset({"lang:de", "lang:fr"}))]
+    assert not store.keys.equip("other", frozenset({"law"}))
+    store.keys.revoke("digest", START)
+    assert not store.keys.equip("digest", frozenset({"law"}))
 
 
 # --- upkeep ----------------------------------------------------------------------------------------------------

@@ -1,9 +1,10 @@
 """API keys in the store. It sees their HMAC digests only; a stolen database opens no door."""
 
 from datetime import datetime
+from typing import Any
 
 import orjson
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from labelloop.adapters.sql import removal, tables
 from labelloop.adapters.sql.database import Database
@@ -11,7 +12,7 @@ from labelloop.adapters.sql.driver import Driver, statement
 from labelloop.domain.errors import Conflict
 from labelloop.domain.skills import Skills
 from labelloop.domain.states import Role
-from labelloop.domain.types import Identity, Subject
+from labelloop.domain.types import Identity, KnownKey, Subject
 
 _keys = tables.api_key
 
@@ -48,6 +49,24 @@ class SqlKeys:
             subject=Subject(subject), role=Role(role), project=project, skills=frozenset(orjson.loads(skills))
         )
 
+    def known(self) -> list[KnownKey]:
+        with self._database.read() as connection:
+            rows = connection.execute(select(_keys).order_by(_keys.c.created_at, _keys.c.digest)).all()
+        return [
+            KnownKey(
+                digest=row.digest,
+                identity=Identity(
+                    subject=Subject(row.subject),
+                    role=Role(row.role),
+                    project=row.project,
+                    skills=frozenset(row.skills),
+                ),
+                created_at=row.created_at,
+                revoked_at=row.revoked_at,
+            )
+            for row in rows
+        ]
+
     def carried(self, name: str) -> list[tuple[Role, Skills]]:
         with self._database.read() as connection:
             rows = Driver(connection).rows(_CARRIED, name)
@@ -55,9 +74,15 @@ class SqlKeys:
 
     def revoke(self, digest: str, now: datetime) -> bool:
         """False when there was no such key, or it was revoked before."""
+        return self._change(digest, revoked_at=now)
+
+    def equip(self, digest: str, skills: Skills) -> bool:
+        return self._change(digest, skills=sorted(skills))
+
+    def _change(self, digest: str, **values: Any) -> bool:
         valid = update(_keys).where(_keys.c.digest == digest, _keys.c.revoked_at.is_(None))
         with self._database.write() as connection:
-            return connection.execute(valid.values(revoked_at=now)).rowcount == 1
+            return connection.execute(valid.values(values)).rowcount == 1
 
 
 _FIND = statement("SELECT subject, role, project, skills FROM api_key WHERE digest = ? AND revoked_at IS NULL")

@@ -4,13 +4,14 @@ from fastapi.routing import APIRoute
 
 from labelloop.api.access import Requires
 from labelloop.api.routes.data import router as data
+from labelloop.api.routes.keys import router as keys
 from labelloop.api.routes.pages import router as pages
 from labelloop.api.routes.projects import router as projects
 from labelloop.api.routes.service import router as service
 from labelloop.api.routes.training import router as training
 from labelloop.api.routes.work import router as work
 
-ROUTERS = (service, projects, data, work, training, pages)
+ROUTERS = (service, keys, projects, data, work, training, pages)
 """Every router there is; a test sees to it that each route in them declares who may call it."""
 
 

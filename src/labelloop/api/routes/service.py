@@ -1,4 +1,4 @@
-"""The service itself: is it alive, is it ready, what does it measure, who am I, keys, and the OpenAPI document."""
+"""The service itself: is it alive, is it ready, what does it measure, who am I, and the OpenAPI document."""
 
 from typing import Any
 
@@ -7,13 +7,11 @@ from fastapi.concurrency import run_in_threadpool
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.responses import Response
 
-from labelloop.api import answers, bodies, problems
-from labelloop.api.access import PUBLIC, Admin, Annotator, Local, cover
+from labelloop.api import answers, problems
+from labelloop.api.access import PUBLIC, Annotator, Local
 from labelloop.api.context import Context, Use
-from labelloop.api.keys import digest_key, new_key
-from labelloop.domain import skills
 from labelloop.domain.errors import LabelloopError
-from labelloop.domain.types import Identity, Subject
+from labelloop.loop.keys import whose
 from labelloop.telemetry import logger
 
 router = APIRouter(tags=["service"])
@@ -55,33 +53,7 @@ async def openapi(request: Request) -> Response:
 @router.get("/v1/whoami", operation_id="whoami")
 async def whoami(who: Annotator) -> Response:
     """Whom this key stands for, and what it may do."""
-    return answers.reply(
-        {"subject": who.subject, "role": who.role, "project": who.project, "skills": sorted(who.skills)}
-    )
-
-
-@router.post("/v1/keys", operation_id="create_key", status_code=201, openapi_extra=bodies.described(bodies.KeyRequest))
-async def create_key(request: Request, who: Admin, use: Use) -> Response:
-    """Make a key. This answer is the only place where it is ever seen."""
-    asked = await bodies.read_model(request, bodies.KeyRequest)
-    if who.project is not None:
-        cover(who, asked.project or "")
-    carried = skills.read(asked.skills, most=skills.MOST_CARRIED)
-    key = new_key()
-    identity = Identity(
-        subject=Subject(asked.subject), role=asked.role, project=asked.project, skills=frozenset(carried)
-    )
-    await run_in_threadpool(_keep, use, identity, key)
-    made = {"subject": asked.subject, "role": asked.role, "project": asked.project, "skills": carried}
-    log.info("key.created", **made, by=who.subject)
-    return answers.reply({"key": key, **made}, 201)
-
-
-def _keep(context: Context, identity: Identity, key: str) -> None:
-    ports = context.ports
-    if identity.project is not None:
-        ports.projects.get(identity.project)
-    ports.keys.create(identity, digest_key(context.settings.hashing_secret, key), ports.clock.now())
+    return answers.reply(whose(who))
 
 
 def _parts(context: Context) -> dict[str, Any]:
