@@ -8,9 +8,11 @@ import zlib
 from collections.abc import Iterator
 
 import pytest
+from serving import text_item
 
 from labelloop.api import lines, tables
 from labelloop.domain.states import Role
+from labelloop.loop.train import train
 
 NDJSON = {"Content-Type": "application/x-ndjson"}
 
@@ -159,6 +161,31 @@ def test_csv_keeps_numbers_and_escapes_text_only():
         tables.as_csv([{"a": -1.5, "b": "-1.5", "c": "\tx", "d": None, "e": {"k": [1]}, "f": True}])
     ).decode()
     assert text == 'a,b,c,d,e,f\r\n-1.5,\'-1.5,\'\tx,,"{""k"":[1]}",True\r\n'
+
+
+def test_predictions_of_what_nobody_answered(service):
+    """Streamed as JSON lines or as CSV, for engineers, with what was asked for; what cannot be is a problem at once."""
+    items = [{**text_item(number), "label": ("good", "bad")[number % 2]} for number in range(20)]
+    project = service.project(items=items + [text_item(number) for number in range(20, 30)])
+    address = f"/v1/projects/{project}/predictions"
+    with service.http(Role.ENGINEER) as http:
+        refused = http.get(address)
+        assert refused.status_code == 409
+        assert f"labelloop retrain {project}" in refused.json()["detail"]
+        job = http.post(f"/v1/projects/{project}/trainings").json()["job"]
+        train(service.ports, project, job, lambda _part, _what: None)
+        assert http.post(f"/v1/projects/{project}/models/1/promote").status_code == 200
+        asked = http.get(address, params={"probabilities": "true"})
+        rows = [json.loads(line) for line in asked.text.splitlines()]
+        assert [row["key"] for row in rows] == [f"k{number}" for number in range(20, 30)]
+        assert all(row["label"] in row["probabilities"] and row["model"] == 1 for row in rows)
+        text = http.get(address, params={"format": "csv", "model": 1}).text
+        assert [row["label"] for row in csv.DictReader(io.StringIO(text))] == [row["label"] for row in rows]
+        assert http.get(address, params={"least": 1}).text.count("\n") < len(rows)
+        assert http.get(address, params={"least": 2}).status_code == 422
+        assert http.get(address, params={"model": 9}).status_code == 404
+    with service.http(Role.REVIEWER) as http:
+        assert http.get(address).status_code == 403
 
 
 def test_an_export_of_nothing_and_of_the_unknown(service):

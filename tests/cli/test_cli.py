@@ -294,6 +294,26 @@ def test_retrain_promotes_exports_and_rolls_back(
     assert len(list(csv.DictReader(io.StringIO((tmp_path / "labels.csv").read_text())))) == 16
 
 
+def test_the_rest_of_the_pool_is_predicted(cli: Command, mail: str, tmp_path: Path, worker: None) -> None:
+    """Before there is a model it says how to get one; then every item without an answer is written, in any format."""
+    assert "labelloop retrain mail" in cli("predict", mail).err
+    _answer(cli, tmp_path, label(cli, 8))
+    cli("retrain", mail, "--wait", "--timeout", 30)
+    rows = [json.loads(line) for line in cli("predict", mail).out.splitlines()]
+    counts = cli("project", "show", mail, "--json").json["items"]["counts"]
+    assert len(rows) == counts["ingested"] - counts["resolved"]
+    assert {row["label"] for row in rows} <= {"spam", "ham"}
+    said = cli("predict", mail, "--probabilities", "-o", tmp_path / "rest.csv")
+    assert f"{len(rows)} predictions in" in said.err
+    with (tmp_path / "rest.csv").open(encoding="utf-8") as file:
+        written = list(csv.DictReader(file))
+    assert [row["label"] for row in written] == [row["label"] for row in rows]
+    assert json.loads(written[0]["probabilities"]).keys() == {"spam", "ham"}
+    assert cli("predict", mail, "--least", 1, "-o", tmp_path / "sure.jsonl").code == 0
+    assert "from 0 to 1" in cli("predict", mail, "--least", 90).err
+    assert cli("predict", mail, "--model", 99).code == 2
+
+
 def test_export_to_parquet_has_types(cli: Command, mail: str, tmp_path: Path, worker: None) -> None:
     """Parquet keeps numbers as numbers and nested values as JSON."""
     parquet = pytest.importorskip("pyarrow.parquet")

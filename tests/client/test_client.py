@@ -16,6 +16,7 @@ from serving import Service, project_file, text_item
 import labelloop
 from labelloop.client import Client, ClientError, Lease, Outcome
 from labelloop.domain.states import Role
+from labelloop.loop.train import train
 
 
 @contextmanager
@@ -119,6 +120,20 @@ def test_export_streams_rows(service):
         assert [(row["key"], row["duplicate_of"], row["label"]) for row in alike] == [("twin", "k1", "good")]
         with pytest.raises(ClientError, match="above 0 and up to 1"):
             list(found.export(name, near_duplicates=2))
+
+
+def test_predictions_by_the_client(service):
+    """Row by row; what there is no model for is a refusal with its reason."""
+    items = [{**text_item(number), "label": ("good", "bad")[number % 2]} for number in range(10)]
+    name = service.project(items=items + [text_item(number) for number in range(10, 15)])
+    with client(service, Role.ENGINEER) as found:
+        with pytest.raises(ClientError, match="no model yet"):
+            list(found.predictions(name))
+        train(service.ports, name, found.request_training(name), lambda _part, _what: None)
+        found.promote(name, 1)
+        rows = list(found.predictions(name, probabilities=True))
+        assert [row["key"] for row in rows] == [f"k{number}" for number in range(10, 15)]
+        assert list(found.predictions(name, model=1, least=1.0)) == []
 
 
 def test_a_refusal_carries_the_problem(service):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from following import SECONDS, Step, environment, shell, steps, up
+from following import ROOT, SECONDS, Step, environment, shell, steps, up
 
 from labelloop.client import Client
 
@@ -75,6 +75,19 @@ def test_the_tutorial_leads_to_a_trained_model_and_labels(story: Story) -> None:
     assert "the first healthy model" in said
     assert re.search(r"Model \d+: champion", said), said
     assert len((story.folder / "labels.csv").read_text().splitlines()) == 1 + 17
+    assert len((story.folder / "rest.csv").read_text().splitlines()) == 1 + 23
+
+
+def test_the_page_on_predictions_has_the_columns_that_come(story: Story) -> None:
+    """Its command writes the rest of the pool; the table of the page names each column, and no other."""
+    (command,) = [step.text for step in steps("docs/how-to/label-the-rest-by-machine.md") if step.kind == "sh"]
+    story.shell(command)
+    story.shell("labelloop predict reviews --probabilities -o all.csv")
+    page = (ROOT / "docs/how-to/label-the-rest-by-machine.md").read_text()
+    table = re.findall(r"^\| (`.*?`) \|", page, re.MULTILINE)
+    columns = (story.folder / "all.csv").read_text().splitlines()[0].split(",")
+    assert sorted(re.findall("`([a-z_]+)`", "".join(table))) == sorted(columns)
+    assert (story.folder / "rest.csv").read_text().splitlines()[0].split(",") == columns[:-1]
 
 
 def test_the_python_of_pulling_batches_says_what_the_page_says(story: Story, tmp_path: Path) -> None:

@@ -19,11 +19,16 @@ if TYPE_CHECKING:  # opening nothing keeps `--help` fast
     from labelloop.ports import Ports
 
 POLL_SECONDS = 0.2
+Form = Annotated[
+    str | None,
+    typer.Option("--format", help="jsonl, csv or parquet; by the ending of the file if left out, else jsonl."),
+]
+Output = Annotated[Path | None, typer.Option("--output", "-o", help="A file; standard output if left out.")]
 
 
 def register(app: typer.Typer) -> None:
     """Add these commands."""
-    for command in (retrain, promote, models, prioritize, export):
+    for command in (retrain, promote, models, prioritize, export, predict):
         app.command()(command)
 
 
@@ -120,11 +125,8 @@ def models(name: Name, *, as_json: AsJson = False) -> None:
 def export(
     name: Name,
     *,
-    form: Annotated[
-        str | None,
-        typer.Option("--format", help="jsonl, csv or parquet; by the ending of the file if left out, else jsonl."),
-    ] = None,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="A file; standard output if left out.")] = None,
+    form: Form = None,
+    output: Output = None,
     near: Annotated[
         float | None,
         typer.Option("--near-duplicates", help="Also waiting items so similar to an answered one, such as 0.98."),
@@ -138,6 +140,32 @@ def export(
         ports.projects.row(name)
         count = write(together.export(ports, name, near), form or by_ending(output), output)
     console.note(f"{count} labels" + (f" in {output}" if output else ""))
+
+
+def predict(
+    name: Name,
+    *,
+    form: Form = None,
+    output: Output = None,
+    model: Annotated[int | None, typer.Option(help="Another model than the champion, by its number.")] = None,
+    least: Annotated[float, typer.Option(help="Leave out what the model is less sure of, such as 0.9.")] = 0.0,
+    probabilities: Annotated[
+        bool, typer.Option("--probabilities", help="The probability of every class, too.")
+    ] = False,
+) -> None:
+    """Write what the model of PROJECT says of every item that nobody answered.
+
+    None of it is a label: it is kept nowhere, and no training sees it.
+    """
+    from labelloop.cli.exporting import by_ending, write
+    from labelloop.domain.types import ModelNumber
+    from labelloop.loop.predict import predict as rows_of
+
+    with opened() as ports:
+        number = None if model is None else ModelNumber(model)
+        rows = rows_of(ports, name, model=number, least=least, every_class=probabilities)
+        count = write(rows, form or by_ending(output), output)
+    console.note(f"{count} predictions" + (f" in {output}" if output else ""))
 
 
 def _follow(ports: "Ports", job: "Job", timeout: float) -> "Job":

@@ -238,6 +238,18 @@ class Client:
         for line in self._connection.lines(f"/v1/projects/{project}/export", query):
             yield json.loads(line)
 
+    def predictions(
+        self, project: str, *, model: int | None = None, least: float = 0.0, probabilities: bool = False
+    ) -> Iterator[dict[str, Any]]:
+        """What the champion, or another model, says of every item that nobody answered, row by row.
+
+        `least` leaves out what it is less sure of; `probabilities` tells those of every class. None of it is a label.
+        """
+        query = {"format": "jsonl", "least": str(least), "probabilities": str(probabilities).lower()}
+        query |= {} if model is None else {"model": str(model)}
+        for line in self._connection.lines(f"/v1/projects/{project}/predictions", query):
+            yield json.loads(line)
+
     def history(self, project: str, item: int) -> dict[str, Any]:
         """Everything that ever happened to one item."""
         return self._get(f"/v1/projects/{project}/items/{item}/history")

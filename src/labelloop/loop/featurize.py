@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import structlog
 
-from labelloop.domain.errors import InvalidFeatures
+from labelloop.domain.errors import Conflict, InvalidFeatures
 from labelloop.domain.states import ItemState
 from labelloop.domain.types import Item, ItemNumber
 from labelloop.ports import Ports
@@ -43,6 +43,21 @@ def featurize(ports: Ports, project: Project, items: int, beat: Beat) -> None:
         if ports.features.rows(project, shard) < rows:
             beat(shard * size / items, f"features of shard {shard}")
             _ensure(ports, project, shard, ports.pool.span(project.name, shard * size, shard * size + rows))
+
+
+def require_features(ports: Ports, project: Project, items: int) -> None:
+    """Only go on where each of the first `items` items has features.
+
+    Raises:
+        Conflict: some have none yet.
+    """
+    size = project.items.shard_size
+    if any(ports.features.rows(project, shard) < min(size, items - shard * size) for shard in shards(project, items)):
+        raise Conflict(
+            f"Some items of {project.name!r} have no features yet, so nobody knows what they are like. The next round "
+            "computes them; try again then.",
+            project=project.name,
+        )
 
 
 def _adopt(ports: Ports, project: Project, items: int) -> None:

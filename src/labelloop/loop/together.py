@@ -9,9 +9,9 @@ from itertools import chain
 
 import numpy as np
 
-from labelloop.domain.errors import Conflict, Invalid
+from labelloop.domain.errors import Invalid
 from labelloop.domain.types import ExportRow, ItemNumber
-from labelloop.loop.featurize import shards
+from labelloop.loop.featurize import require_features
 from labelloop.maths import twins
 from labelloop.maths.arrays import Ints, present
 from labelloop.maths.geometry import pieces
@@ -38,13 +38,7 @@ def export(ports: Ports, name: str, near: float | None = None) -> Iterator[Expor
 def _alike(ports: Ports, project: Project, near: float) -> Iterator[ExportRow]:
     """Each waiting item whose most similar answered item is near enough, as a row of the export, a shard at a time."""
     answered, waiting = ports.pool.labeled(project.name)[0], ports.pool.waiting(project.name)
-    size, items = project.items.shard_size, 1 + int(max(answered.max(initial=-1), waiting.max(initial=-1)))
-    if any(ports.features.rows(project, shard) < min(size, items - shard * size) for shard in shards(project, items)):
-        raise Conflict(
-            f"Some items of {project.name!r} have no features yet, so nobody knows what they are like. The next round "
-            "computes them; try again then.",
-            project=project.name,
-        )
+    require_features(ports, project, 1 + int(max(answered.max(initial=-1), waiting.max(initial=-1))))
     return _by_shard(ports, project, near, answered, waiting) if len(answered) else iter(())
 
 

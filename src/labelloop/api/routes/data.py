@@ -1,6 +1,7 @@
-"""Items and labels: ingest, export, the history of one item, and the pictures that items name."""
+"""Items and labels: ingest, export, predictions, the history of one item, and the pictures that items name."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,9 +17,10 @@ from labelloop.api.context import Context, Use
 from labelloop.api.middleware import is_item_stream
 from labelloop.disk.roots import resolve_below
 from labelloop.domain.errors import Invalid, UnknownItem
-from labelloop.domain.types import IngestReport, InvalidLine, ItemNumber, NewItem
+from labelloop.domain.types import IngestReport, InvalidLine, ItemNumber, ModelNumber, NewItem
 from labelloop.loop import ingest as loop_ingest
 from labelloop.loop import report, together
+from labelloop.loop.predict import predict
 from labelloop.loop.prioritize import prioritize as _prioritize
 from labelloop.ports import Ports
 from labelloop.telemetry import logger
@@ -76,11 +78,24 @@ async def export(
 ) -> Response:
     """Every label with its provenance, also of items as similar as asked, or one training set by its digest."""
     rows = await run_in_threadpool(_rows, use.ports, project, training_set, near_duplicates)
-    chunks = tables.jsonl(rows) if format == "jsonl" else tables.as_csv(rows)
-    first = await run_in_threadpool(next, chunks, b"")  # so that what fails, fails before the head goes out
-    media_type = "application/x-ndjson" if format == "jsonl" else "text/csv; charset=utf-8"
-    disposition = {"Content-Disposition": f'attachment; filename="{project}.{format}"'}
-    return StreamingResponse(_chain(first, chunks), media_type=media_type, headers=disposition)
+    return await _download(rows, format, name=project)
+
+
+@router.get("/predictions", operation_id="predictions")
+async def predictions(
+    *,
+    project: str,
+    _: Engineer,
+    use: Use,
+    format: Literal["jsonl", "csv"] = "jsonl",  # noqa: A002 - its name on the wire
+    model: int | None = None,
+    least: float = 0.0,
+    probabilities: bool = False,
+) -> Response:
+    """What the champion, or another model, says of every item without an answer; `least` sure, where that is given."""
+    number = None if model is None else ModelNumber(model)
+    asked = partial(predict, use.ports, project, model=number, least=least, every_class=probabilities)
+    return await _download(await run_in_threadpool(asked), format, name=f"{project}-predictions")
 
 
 @router.get("/items/{item}", operation_id="item")
@@ -151,6 +166,14 @@ def _training_rows(ports: Ports, name: str, digest: str) -> Iterator[Mapping[str
         for number, label in zip(numbers[part], found.labels[part], strict=True):
             item = items[number]
             yield {"item": number, "key": item.key, "label": label, "training_set": digest, "data": item.data}
+
+
+async def _download(rows: Iterable[Mapping[str, Any]], form: Literal["jsonl", "csv"], *, name: str) -> Response:
+    chunks = tables.jsonl(rows) if form == "jsonl" else tables.as_csv(rows)
+    first = await run_in_threadpool(next, chunks, b"")  # so that what fails, fails before the head goes out
+    media_type = "application/x-ndjson" if form == "jsonl" else "text/csv; charset=utf-8"
+    disposition = {"Content-Disposition": f'attachment; filename="{name}.{form}"'}
+    return StreamingResponse(_chain(first, chunks), media_type=media_type, headers=disposition)
 
 
 def _chain(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:

@@ -36,11 +36,12 @@ async def create_key(request: Request, who: Admin, use: Use) -> Response:
 
 @router.get("/keys", operation_id="keys")
 async def list_keys(
+    *,
     who: Admin,
     use: Use,
     subject: Annotated[str | None, Query(description="Of this annotator only.")] = None,
     project: Annotated[str | None, Query(description="Limited to this project only.")] = None,
-    revoked: Annotated[bool, Query(description="Revoked ones, too.")] = False,  # noqa: FBT002 - a query's default
+    revoked: Annotated[bool, Query(description="Revoked ones, too.")] = False,
 ) -> Response:
     """Who has a key, oldest first. None of them can be read from the answer."""
     if who.project is not None:
