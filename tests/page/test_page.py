@@ -8,10 +8,13 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import expect
-from serving import Service
+from serving import Service, text_item
 
 from labelloop.domain.states import Role
+from labelloop.loop.promote import promote_by_hand
+from labelloop.loop.request import request_training
 from labelloop.loop.tend import tend
+from labelloop.loop.train import train
 
 pytestmark = pytest.mark.browser
 
@@ -595,6 +598,26 @@ def someone(service: Service, project: str, label: str | None) -> None:
 
 
 DISPUTED = "Annotators disagree about this item. Your answer decides."
+
+
+def test_what_the_model_says_is_marked_where_the_project_shows_it(service, watched):
+    """The model's class is marked as suggested, and chosen by nobody; another one is answered all the same."""
+    items = [{**text_item(number), "label": ("good", "bad")[number % 2]} for number in range(20)]
+    rest = [text_item(number) for number in range(20, 26)]
+    lanes = {"informative": 1.0, "minority": 0.0, "audit": 0.0}
+    name = service.project(items=items + rest, lease={"predictions": True}, lanes=lanes)
+    job = request_training(service.ports, name).id
+    promote_by_hand(service.ports, name, train(service.ports, name, job, lambda *_: None).number, by="me")
+    service.plan(name)
+    watched.hurry()
+    watched.sign_in(service.url, service.key(project=name))
+    guess = watched.page.locator(".classes button.guess")
+    expect(guess).to_have_count(1)
+    expect(guess).to_have_attribute("value", re.compile("good|bad"))
+    answered = press_and_wait(watched, "3")
+    expect(guess).to_have_count(1)
+    eventually(watched, lambda: (answered, "odd") in answers(service, name), wanted=True)
+    assert watched.complaints == []
 
 
 def test_a_reviewer_is_told_that_the_answer_decides(service, watched):

@@ -26,6 +26,7 @@ from labelloop.domain.types import (
     Proposal,
     Pull,
 )
+from labelloop.loop.suggest import suggestions
 from labelloop.ports import Ports
 from labelloop.projects import LeaseRules, Project
 
@@ -43,7 +44,10 @@ _BOUND = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeaseBatch:
-    """What an annotator gets. `reason` says why it is empty; `retry_after` (seconds) is None when it will stay so."""
+    """What an annotator gets. `reason` says why it is empty; `retry_after` (seconds) is None when it will stay so.
+
+    `predictions` may have those of others' leases, too.
+    """
 
     leases: list[Lease]
     predictions: Mapping[LeaseId, str] = field(default_factory=dict)
@@ -91,7 +95,8 @@ def lease_all(ports: Ports, name: str, asks: Sequence[Ask]) -> list[LeaseBatch |
         idlers = [desk for desk in fair if not desk.leases and desk.reason is None]
         if requirements and idlers:
             _say_what_is_missing(ports, name, idlers, requirements)
-    return [desk.batch(name, idle) for desk in desks]
+    suggested = suggestions(ports, project, [one for desk in desks for one in desk.leases])
+    return [desk.batch(name, idle, suggested) for desk in desks]
 
 
 def _no_round(ports: Ports, row: ProjectRow) -> str:
@@ -147,13 +152,13 @@ class _Desk:
         count = min(self.missing, rules.maximum)
         return Pull(annotator=self.who.subject, count=count, review=review, pulls=pulls, covers=self.covers)
 
-    def batch(self, name: str, idle: LeaseBatch) -> LeaseBatch | TooLarge:
+    def batch(self, name: str, idle: LeaseBatch, suggested: Mapping[LeaseId, str]) -> LeaseBatch | TooLarge:
         if not 1 <= self.count <= MAX_COUNT:
             return TooLarge(f"ask for 1 to {MAX_COUNT} items at once, not {self.count}", project=name)
         if self.too_often is not None:
             return LeaseBatch(leases=[], reason=self.too_often.detail, retry_after=self.too_often.retry_after)
         if self.leases:
-            return LeaseBatch(leases=self.leases)
+            return LeaseBatch(leases=self.leases, predictions=suggested)
         return idle if self.reason is None else replace(idle, reason=self.reason)
 
 
@@ -211,7 +216,8 @@ def _refused(ports: Ports, name: str, desk: _Desk, granted: Granted) -> bool:
 
 def open_leases(ports: Ports, name: str, who: Identity) -> LeaseBatch:
     """The leases this annotator still holds: how a page goes on after a reload."""
-    return LeaseBatch(leases=ports.ledger.held(name, who.subject, ports.clock.now()))
+    held = ports.ledger.held(name, who.subject, ports.clock.now())
+    return LeaseBatch(leases=held, predictions=suggestions(ports, ports.projects.get(name), held))
 
 
 def renew(ports: Ports, name: str, who: Identity, leases: Sequence[str]) -> list[LeaseOutcome]:

@@ -96,3 +96,5 @@ class LeaseRules(Section):
     """Pulls of work that one annotator may make in a minute; no bound when not given."""
     skips_to_review: int = Field(default=3, ge=1, le=1_000)
     """So many different annotators skip an item, and a reviewer decides it instead."""
+    predictions: bool = False
+    """Show annotators the class that the model puts an item into, except in the audit. People tend to agree with it."""
