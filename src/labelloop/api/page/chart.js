@@ -5,6 +5,7 @@ const SVG = "http://www.w3.org/2000/svg";
 const EDGE = { top: 26, right: 20, bottom: 46, left: 52 };
 const NEAR = 28; // pixels within which a mark is meant
 const ROOM = 58; // pixels from one number at the lower edge to the next
+const MANY = 40; // more models than this have smaller marks, which else would hide each other
 
 // A state is told by its shape: colours say the same again, for those who see them.
 const STAR = "M0-8.5 2.3-2.9 8.3-2.5 3.7 1.4 5.1 7.2 0 4 -5.1 7.2 -3.7 1.4 -8.3-2.5 -2.3-2.9Z";
@@ -96,9 +97,10 @@ export class Curve {
 
   #mark(model) {
     const [x, y] = this.#spot(model);
+    const size = this.#models.length > MANY ? " scale(0.7)" : "";
     const mark = shape("g", {
       class: `mark ${model.state}`, role: "img", tabindex: -1, "data-model": model.number,
-      transform: `translate(${x.toFixed(1)} ${y.toFixed(1)})`, "aria-label": spoken(model, this.#metric),
+      transform: `translate(${x.toFixed(1)} ${y.toFixed(1)})${size}`, "aria-label": spoken(model, this.#metric),
     });
     mark.append(shape("path", { d: (SHAPES[model.state] ?? SHAPES.candidate).path }));
     mark.addEventListener("focus", () => this.#choose(model));
