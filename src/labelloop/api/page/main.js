@@ -1,10 +1,11 @@
-// The page: sign in, choose a project, label, look at the map. Puts together what the other modules know.
+// The page: sign in, choose a project, label, look at map or overview. Puts together what the other modules know.
 
 import { Api } from "./api.js";
 import { Desk } from "./desk.js";
 import { Pictures, make, prefetch, show } from "./items.js";
 import { Classes } from "./classes.js";
 import { Instructions } from "./instructions.js";
+import { Overview } from "./overview.js";
 import { PoolMap } from "./map.js";
 import { why } from "./review.js";
 
@@ -29,12 +30,16 @@ const instructions = new Instructions($("instructions"));
 // --- signing in and choosing -----------------------------------------------------------------------------------
 
 function screen(name) {
-  for (const id of ["sign-in", "choose", "desk", "map"]) $(id).hidden = id !== name;
-  if (name !== "map") closeMap();
-  $("map-open").hidden = !["desk", "map"].includes(name) || !["engineer", "admin"].includes(me?.role);
-  $("map-open").setAttribute("aria-pressed", String(name === "map"));
-  $("map-open").textContent = name === "map" ? "Back to labeling" : "Map";
-  $("title").hidden = !["desk", "map"].includes(name) || $("projects").options.length > 1;
+  for (const id of ["sign-in", "choose", "desk", ...Object.keys(BESIDE)]) $(id).hidden = id !== name;
+  if (beside && beside.name !== name) closeBeside();
+  const inside = name === "desk" || name in BESIDE;
+  for (const [id, { words, roles }] of Object.entries(BESIDE)) {
+    const button = $(`${id}-open`);
+    button.hidden = !inside || !roles.includes(me?.role);
+    button.setAttribute("aria-pressed", String(name === id));
+    button.textContent = name === id ? "Back to labeling" : words;
+  }
+  $("title").hidden = !inside || $("projects").options.length > 1;
   $("who").hidden = $("sign-out").hidden = name === "sign-in";
 }
 
@@ -97,20 +102,25 @@ function choice({ project, title, state }) {
   return entry;
 }
 
-// --- the map of the pool, for engineers --------------------------------------------------------------------------
+// --- the screens beside the desk, one at a time: not for annotators, whom they would lead ------------------------
 
-let map = null;
-function closeMap() {
-  map?.close();
-  map = null;
+const BESIDE = {
+  overview: { words: "Overview", roles: ["reviewer", "engineer", "admin"], Screen: Overview },
+  map: { words: "Map", roles: ["engineer", "admin"], Screen: PoolMap },
+};
+
+let beside = null; // which one is open, and what it is made of
+function closeBeside() {
+  beside?.screen.close();
+  beside = null;
 }
 
-function toggleMap() {
-  if (map) return screen("desk");
-  closeMap();
-  map = new PoolMap(api, view.name, view);
-  screen("map");
-  return map.open();
+function toggle(name) {
+  if (beside?.name === name) return screen("desk");
+  closeBeside();
+  beside = { name, screen: new BESIDE[name].Screen(api, view.name, view, me) };
+  screen(name);
+  return beside.screen.open();
 }
 
 // --- labeling ------------------------------------------------------------------------------------------------------
@@ -359,7 +369,7 @@ $("projects").addEventListener("change", (event) => {
   event.target.blur();
   start(event.target.value);
 });
-$("map-open").addEventListener("click", toggleMap);
+for (const name of Object.keys(BESIDE)) $(`${name}-open`).addEventListener("click", () => toggle(name));
 $("skip").addEventListener("click", skip);
 $("undo").addEventListener("click", undo);
 $("look-again").addEventListener("click", () => desk?.lookAgain());
