@@ -137,7 +137,7 @@ def _run_claimed(hand: Ports, job: Job, attempt: int, work: Callable[[Ports, Job
         if _deleted(hand, job, attempt):
             return
         note.exception("job.crashed")
-        problem = {"type": "crashed", "title": type(error).__name__, "detail": f"{type(error).__name__}: {error}"}
+        problem = {"type": tending.CRASHED, "title": type(error).__name__, "detail": f"{type(error).__name__}: {error}"}
     if problem is not None:
         problem = {**problem, "resolved": resolved}
     hand.jobs.finish(job.id, attempt, now=hand.clock.now(), result=result, problem=problem)

@@ -23,6 +23,8 @@ BASE = {
         ({"strategy": {"kind": "modal", "function": "os.system"}}, "modAL"),
         ({"strategy": {"kind": "expected_cost", "costs": [[0, 1, 1], [1, 0, 1], [9, 9, 0]]}}, "costs has 3 rows for 2"),
         ({"retrain": {"schedule": "61 * * * *"}}, "61"),
+        ({"retrain": {"schedule": "0 0 31 2 *"}}, "31 2"),
+        ({"retrain": {"schedule": "R 0 * * *"}}, "comes round"),
         ({"minority": {"targets": {"a": 0, "b": 0}}}, "every class has target 0"),
         ({"labels": {"kind": "label_studio", "config": "<View/>"}}, "control"),
         (

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from conftest_loop import start, trained, who
 
+from labelloop.domain.errors import Unavailable
 from labelloop.domain.states import Lane
 from labelloop.loop.lease import lease, open_leases
 from labelloop.loop.train import load_model
@@ -54,6 +55,20 @@ def test_what_was_said_may_be_gone(ports):
     truth = start(ports, **SHOWN)
     trained(ports, truth, count=20)
     ports.scores.discard(ports.projects.get("plane"), [])
+    batch = lease(ports, "plane", who("ben"), 10)
+    assert len(batch.leases) == 10
+    assert not batch.predictions
+
+
+def test_leases_that_are_written_are_handed_out_whatever_fails_then(ports, monkeypatch):
+    """The store goes away behind the commit: the help is lost, the work is not."""
+    truth = start(ports, **SHOWN)
+    trained(ports, truth, count=20)
+
+    def silent(*_):
+        raise Unavailable("the disk does not answer")
+
+    monkeypatch.setattr(type(ports.scores), "read", silent)
     batch = lease(ports, "plane", who("ben"), 10)
     assert len(batch.leases) == 10
     assert not batch.predictions

@@ -1,6 +1,8 @@
 """Creating a project: everything in its file that could fail later is tried now, before anybody labels."""
 
-from croniter import croniter
+import re
+
+from croniter import CroniterBadDateError, croniter
 
 from labelloop import measures, schema, strategies
 from labelloop.domain.errors import InvalidProject
@@ -47,5 +49,18 @@ def check(estimators: Estimators, project: Project) -> None:
             f" this order: {', '.join(schema.of(project).classes)}"
         )
     schedule = project.retrain.schedule
-    if schedule is not None and not croniter.is_valid(schedule):
-        raise InvalidProject(f"retrain.schedule: {schedule!r} is no cron expression, such as `0 2 * * *`")
+    if schedule is not None and not _comes_round(schedule):
+        raise InvalidProject(
+            f"retrain.schedule: {schedule!r} is no cron expression with a date that comes round, such as `0 2 * * *`"
+        )
+
+
+def _comes_round(schedule: str) -> bool:
+    """Whether a cron expression has dates: the 31st of February has none, and one by lot another at each look."""
+    if not croniter.is_valid(schedule) or {"R", "H"} & set(re.split("[^A-Z]", schedule.upper())):
+        return False
+    try:
+        croniter(schedule).get_prev()
+    except CroniterBadDateError:
+        return False
+    return True

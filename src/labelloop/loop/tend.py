@@ -26,9 +26,9 @@ SILENCE = timedelta(seconds=10)
 """A job whose worker has said nothing for so long is handed to another; one that is known to have died, at once."""
 ATTEMPTS = 5
 """A job that killed so many workers is given up."""
-GAVE_UP = "gave-up"
+GAVE_UP, CRASHED = "gave-up", "crashed"
 PAUSE = timedelta(seconds=60)
-"""So long after it was given up a round that is still due is asked for again."""
+"""So long after it was given up, or crashed, a round that is still due is asked for again."""
 REPLAYED = timedelta(hours=24)
 """So long a repeat with the same Idempotency-Key is answered from the first time."""
 GRANTING = timedelta(seconds=5)
@@ -153,8 +153,11 @@ def _ask_round(ports: Ports, project: Project, counts: PoolCounts) -> list[str]:
 
 
 def _given_up(job: Job, now: datetime) -> bool:
-    """Whether a job killed too many workers, long enough ago to try it with others; without a round nobody works."""
-    gave_up = job.state is JobState.FAILED and (job.problem or {}).get("type") == GAVE_UP
+    """Whether a job killed too many workers, or crashed as on a full disk, long enough ago to try again.
+
+    Without a round nobody works. What failed by a reason of its own, such as bad features, waits for people.
+    """
+    gave_up = job.state is JobState.FAILED and (job.problem or {}).get("type") in {GAVE_UP, CRASHED}
     return gave_up and job.finished_at is not None and job.finished_at <= now - PAUSE
 
 

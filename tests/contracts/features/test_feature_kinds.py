@@ -14,8 +14,12 @@ from PIL import Image
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.preprocessing import StandardScaler
 
+from labelloop.adapters.features.columns import Columns
 from labelloop.adapters.features.store import FeatureFiles
 from labelloop.domain.errors import InvalidFeatures
+from labelloop.domain.states import ItemState
+from labelloop.domain.types import Item
+from labelloop.projects import ColumnFeatures
 
 Make = Callable[..., Any]
 
@@ -352,3 +356,13 @@ def test_a_bad_embedding_is_named(project: Make, items: Make, rows: Make, value:
     """Another length, a hole, or no vector at all."""
     with pytest.raises(InvalidFeatures, match=reason):
         rows(project("embedding"), items([[1.0, 2.0], value], field="embedding"))
+
+
+def test_a_column_of_one_number_stays_small_when_another_number_comes() -> None:
+    """A thousand times 0.1 deviate by rounding alone; by that nothing is divided."""
+    section = ColumnFeatures(columns=("x", "y"))
+    kept = [
+        Item(number=at, key=f"k{at}", data={"x": 0.1, "y": float(at)}, state=ItemState.POOLED) for at in range(1000)
+    ]
+    later = Item(number=1000, key="later", data={"x": 0.2, "y": 5.0}, state=ItemState.POOLED)
+    assert Columns.fit(section, kept).apply([later])[0, 0] == pytest.approx(0.1)

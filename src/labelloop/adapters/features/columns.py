@@ -35,8 +35,9 @@ class Columns:
         if not section.scale:
             return cls(columns, np.zeros(width), np.ones(width))
         rows = table(items, columns)
-        deviation = rows.std(axis=0)
-        return cls(columns, rows.mean(axis=0), np.where(deviation > 0, deviation, 1.0))
+        # The deviation of equal numbers need not come out as 0: a thousand times 0.1 have one of 1e-15.
+        varies = rows.max(axis=0) > rows.min(axis=0)
+        return cls(columns, rows.mean(axis=0), np.where(varies, rows.std(axis=0), 1.0))
 
     @classmethod
     def restore(cls, _section: ColumnFeatures, arrays: Mapping[str, Any], notes: Mapping[str, Any]) -> Self:
