@@ -84,6 +84,14 @@ def test_a_project_file_with_a_typo_is_explained(cli: Command, tmp_path: Path) -
     assert "labels" in said.err
 
 
+def test_a_list_that_is_no_json_is_named(cli: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bare path is what one writes first; the sentence says how a list is written."""
+    monkeypatch.setenv("LABELLOOP_ITEM_ROOTS", "/data/pictures")
+    said = cli("project", "list")
+    assert said.code == 2
+    assert 'LABELLOOP_ITEM_ROOTS is a list in JSON, such as ["/data/pictures"]' in said.err
+
+
 def test_a_wrong_variable_is_named(cli: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     """A setting that cannot be read is named as the variable the user set."""
     monkeypatch.setenv("LABELLOOP_PORT", "many")

@@ -137,6 +137,7 @@ def test_a_misbehaving_plugin_is_named_and_margin_stands_in(ports, plugins, monk
         assert serving.model is not None
         assert serving.stats["fallback"].startswith("margin, because: ")
         assert said in serving.stats["fallback"]
+        assert ports.scores.read(ports.projects.get("plane"), serving.stats["columns"], 0) is not None
         asks_for_each_once(ports, serving)
         assert serving.stats["fallbacks"] == count
         assert fallbacks(ports) == {("plane",): count}

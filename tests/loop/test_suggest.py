@@ -33,6 +33,13 @@ def test_leases_come_with_the_class_that_the_model_says(ports):
     assert open_leases(ports, "plane", who("ben")).predictions == batch.predictions
 
 
+def test_the_model_is_heard_whatever_arm_asked(ports):
+    """With `auto` the strategy that asked is not the file's; what its model said is found all the same."""
+    batch = _leased(ports, start(ports, **SHOWN, strategy={"kind": "auto"}))
+    assert batch.leases
+    assert set(batch.predictions) == {one.id for one in batch.leases if one.lane is not Lane.AUDIT}
+
+
 @pytest.mark.parametrize("sections", [{}, {"lease": {"predictions": False}}])
 def test_nobody_is_led_unless_the_project_says_so(ports, sections):
     """By default leases come bare, whatever the model thinks."""

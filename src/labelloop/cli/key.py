@@ -37,11 +37,8 @@ def create(
     made = new_key()
     digest, carried = digest_key(settings().hashing_secret, made), skills.read(skill or (), most=skills.MOST_CARRIED)
     with opened() as ports:
-        if project is not None:
-            ports.projects.row(project)  # raises UnknownProject
         identity = Identity(subject=Subject(subject), role=role, project=project, skills=frozenset(carried))
-        ports.keys.create(identity, digest, ports.clock.now())
-        kept = keys.named(ports, digest)
+        kept = keys.keep(ports, identity, digest)
     if as_json:
         console.emit({"key": made, **keys.told(kept)})
     else:

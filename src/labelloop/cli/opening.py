@@ -1,5 +1,6 @@
 """Opens what commands work on: the settings, and the ports on the store they name."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -18,6 +19,7 @@ def settings() -> "Settings":
         Invalid: names the variable that is wrong.
     """
     from pydantic import ValidationError
+    from pydantic_settings import SettingsError
 
     from labelloop.settings import Settings
 
@@ -27,6 +29,10 @@ def settings() -> "Settings":
         first = error.errors(include_url=False)[0]
         name = "LABELLOOP_" + "_".join(str(part) for part in first["loc"]).upper()
         raise Invalid(f"The environment variable {name} is wrong: {first['msg']}. See `labelloop doctor`.") from None
+    except SettingsError as error:  # a list that is no JSON
+        named = re.search('field "(.*?)"', str(error))
+        name = f"LABELLOOP_{named[1].upper()}" if named else "LABELLOOP_…"
+        raise Invalid(f'The environment variable {name} is a list in JSON, such as ["/data/pictures"].') from None
 
 
 @contextmanager

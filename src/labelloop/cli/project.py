@@ -51,7 +51,8 @@ def create(file: ProjectFile, *, as_json: AsJson = False) -> None:
     if as_json:
         console.emit(found.model_dump(mode="json"))
     else:
-        console.say(f"Created the project {found.name}. Next: labelloop ingest {found.name}")
+        file_of_items = "" if found.source else " FILE"
+        console.line_of(f"Created the project {found.name}. Next: labelloop ingest {found.name}{file_of_items}")
 
 
 @app.command()

@@ -29,7 +29,7 @@ _PACKAGES = ("labelloop", "numpy", "scipy", "scikit-learn")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """All that a round depends on beside its seed, its model, and what never changes: items, features, project file.
+    """All that a round depends on beside its seed, its model, its edition, and what never changes: items and features.
 
     items: items in the pool. view: what composing saw. preferred: priorities other than normal. strategy: the section
     in force, which is not the project file's where a broken strategy was stood in for. past: what came of the minority

@@ -25,6 +25,19 @@ def listed(
     ]
 
 
+def keep(ports: Ports, identity: Identity, digest: str) -> KnownKey:
+    """Keep a key that was made, by its digest.
+
+    Raises:
+        UnknownProject: it is limited to a project that is not there.
+        Conflict: the digest is known, and the key revoked or somebody else's.
+    """
+    if identity.project is not None:
+        ports.projects.row(identity.project)
+    ports.keys.create(identity, digest, ports.clock.now())
+    return named(ports, digest)
+
+
 def named(ports: Ports, name: str) -> KnownKey:
     """The key of this id, or of this digest; revoked or not.
 

@@ -19,7 +19,7 @@ from labelloop.loop.credit import Credit
 from labelloop.loop.featurize import Beat, featurize, shards
 from labelloop.loop.keeping import drop, keeping
 from labelloop.loop.pool import PoolView, look, votes_wanted
-from labelloop.loop.score import ModelEye, ScoredPool, named, score
+from labelloop.loop.score import ModelEye, ScoredPool, columns_of, score
 from labelloop.loop.shares import of_round
 from labelloop.loop.texts import PoolTexts, needed
 from labelloop.loop.train import load_model
@@ -54,8 +54,10 @@ def plan(ports: Ports, name: str, beat: Beat) -> Round | None:
 
     made, asking, reason = fallback.asked(wanted, ask)  # a broken strategy must not stop the labeling
     stats |= fallback.noted(reason, before)
-    stats |= stability.noted(ports, asking, known, before=before, champion=row.champion, seed=seed)
+    columns = None if row.champion is None else columns_of(ports, asking, row.champion, seed)
+    stats |= stability.noted(ports, asking, known, before=before, champion=row.champion, columns=columns)
     if row.champion is not None:
+        stats["columns"] = columns  # of the strategy that asked, which the project's file need not name
         informative = made.lanes.get(Lane.INFORMATIVE)
         stats["notes"] = fallback.notes(asking, pool, None if informative is None else informative.scores)
     preferred = ports.pool.preferred(name)
@@ -125,10 +127,8 @@ def rank(  # noqa: PLR0913 - what a round knows
         unseen = ScoredPool(ports, project, None, pool.waiting)
         return compose(project, pool, unseen, rng, cold=True, texts=texts, past=past)
     eye = ModelEye(
-        number=champion,
-        artifact=ports.models.get(project.name, champion).artifact,
         model=load_model(ports, project, champion),
-        strategy=named(project, seed),
+        column=columns_of(ports, project, champion, seed),
         seed=seed,
         class_counts=pool.class_counts,
     )

@@ -57,24 +57,24 @@ def score(ports: Ports, project: Project, shard: int, *, strategy: Strategy, eye
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelEye:
-    """A model and how it looks at the pool in one round."""
+    """A model and how it looks at the pool in one round; `column` is the name of its columns."""
 
-    number: ModelNumber
-    artifact: str
     model: Calibrated
-    strategy: str
+    column: str
     seed: int
     class_counts: Ints
 
-    @property
-    def column(self) -> str:
-        """Name of its columns. They depend on the strategy and on the model, known by what it is and not by its number,
-        for another database beside the same files counts from one again.
-        """
-        return columns_of(self.number, self.artifact, self.strategy)
+
+def columns_of(ports: Ports, project: Project, number: ModelNumber, seed: int) -> str:
+    """The name under which is kept what a model says of a pool, asked by the project's strategy.
+
+    It depends on the strategy and on the model, known by what it is and not by its number alone, for another database
+    beside the same files counts from one again.
+    """
+    return f"model-{number}-{ports.models.get(project.name, number).artifact[:12]}-{_strategy(project, seed)}"
 
 
-def named(project: Project, seed: int) -> str:
+def _strategy(project: Project, seed: int) -> str:
     """The strategy in the name of columns. A formula scores by the model alone; whatever may draw lots or count labels
     scores anew each round. A project file may change, so the name tells its options and the number of classes, too.
     """
@@ -85,9 +85,18 @@ def named(project: Project, seed: int) -> str:
     return told if fixed or kind == "modal" else f"{told}-{seed}"
 
 
-def columns_of(number: ModelNumber, artifact: str, strategy: str) -> str:
-    """The name under which is kept what a model said of a pool."""
-    return f"model-{number}-{artifact[:12]}-{strategy}"
+def kept(ports: Ports, project: Project, columns: str | None, numbers: Ints) -> Iterator[tuple[Ints, Floats | None]]:
+    """What columns of this name say of items, a shard at a time: places in `numbers`, and probabilities (n, classes).
+
+    None where they do not reach so far, or were thrown away when another round took their place.
+    """
+    size, shard_of = project.items.shard_size, numbers // project.items.shard_size
+    for shard in present(shard_of).tolist():
+        places: Ints = np.flatnonzero(shard_of == shard)
+        rows = numbers[places] - shard * size
+        found = None if columns is None else ports.scores.read(project, columns, shard)
+        said: Any = () if found is None else found["probabilities"]
+        yield places, np.asarray(said[rows]) if rows.max() < len(said) else None
 
 
 class ScoredPool:

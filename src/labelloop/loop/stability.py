@@ -13,10 +13,10 @@ import numpy as np
 import structlog
 
 from labelloop.domain.types import ModelNumber, Round
-from labelloop.loop.score import columns_of, named
+from labelloop.loop.score import kept
 from labelloop.loop.train import load_model
 from labelloop.maths import acquisition, selection, stopping
-from labelloop.maths.arrays import Ints, present
+from labelloop.maths.arrays import Ints
 from labelloop.ports import Ports
 from labelloop.projects import Project
 
@@ -51,7 +51,7 @@ def remembered(
     if before is None or champion is None or before.model in {None, champion} or len(waiting) < LEAST:
         return None
     numbers = selection.by_lot(waiting, ROWS, seed=before.seed ^ _LOT)
-    classes = _classes(ports, project, ModelNumber(before.model or 0), before.seed, numbers)
+    classes = _classes(ports, project, ModelNumber(before.model or 0), before.stats.get("columns"), numbers)
     return None if classes is None else Remembered(numbers=numbers, classes=classes)
 
 
@@ -62,7 +62,7 @@ def noted(
     *,
     before: Round | None,
     champion: ModelNumber | None,
-    seed: int,
+    columns: str | None,
 ) -> dict[str, Any]:
     """For a round's stats: Cohen's kappa of both models, and the part of the items whose class changed.
 
@@ -72,7 +72,7 @@ def noted(
         return {}
     if before.model == champion:
         return {"stability": before.stats["stability"]} if "stability" in before.stats else {}
-    classes = None if known is None else _classes(ports, project, champion, seed, known.numbers)
+    classes = None if known is None else _classes(ports, project, champion, columns, known.numbers)
     if known is None or classes is None:
         return {}
     found = {
@@ -102,21 +102,16 @@ def _trained(found: Mapping[str, Any], model: ModelNumber | None) -> bool:
     return int(found["since"]) < int(model or 0)
 
 
-def _classes(ports: Ports, project: Project, number: ModelNumber, seed: int, numbers: Ints) -> Ints | None:
+def _classes(ports: Ports, project: Project, number: ModelNumber, columns: str | None, numbers: Ints) -> Ints | None:
     """The class (n,) that a model puts each of these items into; from its columns of a round, where they reach so far.
 
     None where it cannot be told: a report must not cost the round, whatever is wrong with an old model.
     """
     try:
-        columns = columns_of(number, ports.models.get(project.name, number).artifact, named(project, seed))
-        size, found = project.items.shard_size, np.empty(len(numbers), dtype=np.int64)
-        shard_of = numbers // size
-        for shard in present(shard_of).tolist():
-            places = np.flatnonzero(shard_of == shard)
-            kept, rows = ports.scores.read(project, columns, shard), numbers[places] - shard * size
-            if kept is not None and rows.max() < len(kept["probabilities"]):
-                said = np.asarray(kept["probabilities"][rows])
-            else:
+        found = np.empty(len(numbers), dtype=np.int64)
+        for places, there in kept(ports, project, columns, numbers):
+            said = there
+            if said is None:
                 model = load_model(ports, project, number)
                 said = model.probabilities(ports.features.take(project, numbers[places])).astype(np.float32)
             # A row that is no distribution says nothing, wherever it comes from.

@@ -12,8 +12,8 @@ import structlog
 
 from labelloop import schema
 from labelloop.domain.states import Lane
-from labelloop.domain.types import Lease, LeaseId, ModelNumber, Round
-from labelloop.loop.score import columns_of, named
+from labelloop.domain.types import Lease, LeaseId
+from labelloop.loop.score import kept
 from labelloop.maths import acquisition
 from labelloop.ports import Ports
 from labelloop.projects import Project
@@ -30,25 +30,17 @@ def suggestions(ports: Ports, project: Project, leases: Sequence[Lease]) -> Mapp
     shown = [one for one in leases if one.lane in LANES]
     try:
         serving = ports.rounds.serving(project.name) if shown else None
-        if serving is None or serving.model is None:
-            return {}
-        return _said(ports, project, serving, serving.model, shown)
+        return _said(ports, project, serving.stats.get("columns"), shown) if serving is not None else {}
     except Exception:  # the leases are written: a courtesy must not cost them
         log.exception("suggest.failed", project=project.name)
         return {}
 
 
-def _said(
-    ports: Ports, project: Project, serving: Round, model: ModelNumber, leases: Sequence[Lease]
-) -> dict[LeaseId, str]:
+def _said(ports: Ports, project: Project, columns: str | None, leases: Sequence[Lease]) -> dict[LeaseId, str]:
     found: dict[LeaseId, str] = {}
-    columns = columns_of(model, ports.models.get(project.name, model).artifact, named(project, serving.seed))
-    classes, size = schema.of(project).classes, project.items.shard_size
-    for shard in {one.item // size for one in leases}:
-        mine = [one for one in leases if one.item // size == shard]
-        kept, rows = ports.scores.read(project, columns, shard), np.array([one.item - shard * size for one in mine])
-        if kept is None or rows.max() >= len(kept["probabilities"]):
-            continue  # another round is being planned, and took them away
-        said = acquisition.believable(np.asarray(kept["probabilities"][rows]))
-        found |= {one.id: classes[code] for one, code in zip(mine, said.argmax(axis=1).tolist(), strict=True)}
+    classes, numbers = schema.of(project).classes, np.array([one.item for one in leases], dtype=np.int64)
+    for places, said in kept(ports, project, columns, numbers):
+        if said is not None:
+            codes = acquisition.believable(said).argmax(axis=1).tolist()
+            found |= {leases[place].id: classes[code] for place, code in zip(places.tolist(), codes, strict=True)}
     return found

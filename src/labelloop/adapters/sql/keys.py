@@ -1,5 +1,6 @@
 """API keys in the store. It sees their HMAC digests only; a stolen database opens no door."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -45,9 +46,7 @@ class SqlKeys:
         if not rows:
             return None
         subject, role, project, skills = rows[0]
-        return Identity(
-            subject=Subject(subject), role=Role(role), project=project, skills=frozenset(orjson.loads(skills))
-        )
+        return _identity(subject, role, project, orjson.loads(skills))
 
     def known(self) -> list[KnownKey]:
         with self._database.read() as connection:
@@ -55,12 +54,7 @@ class SqlKeys:
         return [
             KnownKey(
                 digest=row.digest,
-                identity=Identity(
-                    subject=Subject(row.subject),
-                    role=Role(row.role),
-                    project=row.project,
-                    skills=frozenset(row.skills),
-                ),
+                identity=_identity(row.subject, row.role, row.project, row.skills),
                 created_at=row.created_at,
                 revoked_at=row.revoked_at,
             )
@@ -83,6 +77,10 @@ class SqlKeys:
         valid = update(_keys).where(_keys.c.digest == digest, _keys.c.revoked_at.is_(None))
         with self._database.write() as connection:
             return connection.execute(valid.values(values)).rowcount == 1
+
+
+def _identity(subject: str, role: str, project: str | None, skills: Iterable[str]) -> Identity:
+    return Identity(subject=Subject(subject), role=Role(role), project=project, skills=frozenset(skills))
 
 
 _FIND = statement("SELECT subject, role, project, skills FROM api_key WHERE digest = ? AND revoked_at IS NULL")

@@ -29,7 +29,8 @@ async def create_key(request: Request, who: Admin, use: Use) -> Response:
     identity = Identity(
         subject=Subject(asked.subject), role=asked.role, project=asked.project, skills=frozenset(carried)
     )
-    made = await run_in_threadpool(_keep, use, identity, key)
+    digest = digest_key(use.settings.hashing_secret, key)
+    made = await run_in_threadpool(keys.keep, use.ports, identity, digest)
     _note("key.created", made, by=who)
     return answers.reply({"key": key, **keys.told(made)}, 201)
 
@@ -68,14 +69,6 @@ async def change_skills(key: str, request: Request, who: Admin, use: Use) -> Res
     changed = await run_in_threadpool(keys.equip, use.ports, found, asked.skills)
     _note("key.changed", changed, by=who)
     return answers.reply(keys.told(changed))
-
-
-def _keep(context: Context, identity: Identity, key: str) -> KnownKey:
-    ports, digest = context.ports, digest_key(context.settings.hashing_secret, key)
-    if identity.project is not None:
-        ports.projects.get(identity.project)
-    ports.keys.create(identity, digest, ports.clock.now())
-    return keys.named(ports, digest)
 
 
 def _named(context: Context, who: Identity, key: str) -> KnownKey:

@@ -93,6 +93,7 @@ async def delete_project(project: str, who: Admin, use: Use) -> Response:
 
     From this moment on it is unknown, and no answer to its open leases is taken. `waits_for` is null when all is gone
     and the name is free; else the steward goes on, and the same call again says how it stands, 404 that it is over.
+    A key that was limited to the project went with it: to that one the answer is 401.
     """
     done = await run_in_threadpool(deleting.delete, use.ports, project, seconds=DELETE_SECONDS, patience=DELETE_SECONDS)
     log.info("project.deleted", project=project, by=who.subject, waits_for=done.waits_for)
