@@ -23,9 +23,11 @@ PICKY = {"promote": {"kind": "better", "minimum_audit": 1}}
 _occasions = count()
 
 
-def opened(service: Service, watched, project: str, role: Role = Role.ENGINEER) -> None:
-    """Sign in and open the overview."""
+def opened(service: Service, watched, project: str, role: Role = Role.ENGINEER, *, settled: bool = False) -> None:
+    """Sign in and open the overview; `settled` waits for the desk's leases first, which are in the figures, too."""
     watched.sign_in(service.url, service.key(role, project=project, subject="Eva"))
+    if settled:
+        expect(watched.page.locator("#item .text")).to_be_visible()
     watched.page.get_by_role("button", name="Overview").click()
     expect(watched.page.locator("#overview-at")).to_contain_text("As of")
 
@@ -141,7 +143,7 @@ def test_models_without_a_score_are_no_empty_chart(service, watched):
 
 def test_every_number_is_the_services(service, watched, measured):
     """Tiles, models, classes and annotators show what the calls answer, in both metrics."""
-    opened(service, watched, measured)
+    opened(service, watched, measured, settled=True)
     base = f"/v1/projects/{measured}"
     status, curve, classes, people = (asked(service, base + part) for part in ("", "/curve", "/classes", "/annotators"))
     counts, page = status["items"]["counts"], watched.page
